@@ -1,0 +1,35 @@
+# make demo   sets up and shows the main job        make test   sets up and passes the tests
+# make check  linters, types, layers                make bench  speed, as ratios of one run
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+export SPOTTERD_STATE_DIR ?= $(CURDIR)/out/state
+
+.PHONY: help demo test check bench clean
+help:
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: .venv/.demo ## set up, then show the daemon, a broker and live detections
+	@$(BIN)/spotterd demo $(ARGS)
+
+test: .venv/.test ## set up, then run the tests (ARGS='-k letterbox' for some)
+	@tools/setup.sh mosquitto
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: .venv/.test ## ruff, mypy --strict, layers
+	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy
+	@PYTHONPATH=daemon $(BIN)/lint-imports --no-timeout >.venv/layers.log 2>&1 || { cat .venv/layers.log; exit 1; }
+	@echo "check: ruff, mypy and layers are clean"
+
+bench: .venv/.test ## frames/s and CPU time, as ratios of one run
+	@$(BIN)/spotterd bench $(ARGS)
+
+clean: ## remove the environment and everything made here
+	rm -rf .venv out build dist daemon/*.egg-info
+
+# One environment in the checkout; made again when the metadata changes.
+.venv/.demo: setup.py tools/setup.sh
+	@PYTHON=$(PYTHON) tools/setup.sh venv demo
+.venv/.test: setup.py tools/setup.sh
+	@PYTHON=$(PYTHON) tools/setup.sh venv test

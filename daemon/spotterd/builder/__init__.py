@@ -1,0 +1,1 @@
+"""Makes the engine for this very device: pictures, calibration, build, gate, store."""

@@ -1,0 +1,47 @@
+"""The protocol every source of pictures speaks."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from spotterd.data import Image
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shot:
+    """One picture as a source gives it.
+
+    Attributes:
+        bgr: (h, w, 3) uint8; the array lent to `Source.read` where it fitted, else a new one.
+        captured_ns: CLOCK_MONOTONIC when it was taken.
+        stream_ns: equals `captured_ns` for live sources, position in the recording for files.
+        wall_ns: CLOCK_REALTIME when it was taken.
+    """
+
+    bgr: Image
+    captured_ns: int
+    stream_ns: int
+    wall_ns: int
+
+
+class Source(Protocol):
+    """An open camera, stream, file or folder. Used by one thread, except `abort`."""
+
+    live: bool  # True: the newest frame wins; False: every frame, in order
+    fps: float  # nominal; 0.0 where unknown
+
+    def read(self, into: Image | None) -> Shot | None:
+        """Wait for the next picture; None at the end of a recording.
+
+        Args:
+            into: array to fill if its shape fits, so that no frame-sized memory is allocated.
+
+        Raises:
+            RetryError: the camera or stream is gone or silent; open it again later.
+            BadInputError: what is there can never be read (not a video, not a picture).
+        """
+
+    def abort(self) -> None:
+        """Make a `read` that waits in another thread return or raise soon."""
+
+    def close(self) -> None:
+        """Free the device; safe to call twice."""

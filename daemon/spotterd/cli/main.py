@@ -1,0 +1,21 @@
+"""The command `spotterd`: one small module per command, imported only when it is used."""
+
+import typer
+
+app = typer.Typer(
+    name="spotterd",
+    help="Watches the sky on a Jetson board and reports aircraft over MQTT.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def options() -> None:
+    """Watches the sky on a Jetson board and reports aircraft over MQTT."""
+
+
+def main() -> None:
+    """Entry point."""
+    app()

@@ -1,0 +1,1 @@
+"""The configuration: schema, reading, merging, and sentences about mistakes."""

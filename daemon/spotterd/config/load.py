@@ -1,0 +1,99 @@
+"""Read a configuration: defaults < config.yaml < overlay < command line."""
+
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from spotterd.config.explain import problems_of
+from spotterd.config.merge import Tree, merge
+from spotterd.config.schema import Config
+from spotterd.errors import BadInputError
+from spotterd.paths import SYSTEM_CONFIG
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """SafeLoader that refuses a key given twice in one mapping (YAML keeps the last, silently)."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002
+        seen: set[Hashable] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, Hashable) and key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key '{key}' is given twice", key_node.start_mark
+                )
+            if isinstance(key, Hashable):
+                seen.add(key)
+        return super().construct_mapping(node, deep=deep)
+
+
+def find_config() -> Path | None:
+    """The file that is read when none is named: the system's, else ./config.yaml, else none."""
+    for path in (SYSTEM_CONFIG, Path("config.yaml")):
+        if path.is_file():
+            return path
+    return None
+
+
+def read_tree(path: Path) -> Tree:
+    """Read a YAML file as a plain tree.
+
+    Raises:
+        BadInputError: the file cannot be read, is not YAML, or is not a mapping.
+    """
+    try:
+        tree = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)  # noqa: S506 (a SafeLoader)
+    except OSError as error:
+        raise BadInputError(
+            f"Cannot read the configuration {path}: {error.strerror}. "
+            "Check the path and its permissions."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise BadInputError(
+            f"The configuration {path} is not UTF-8 text (byte {error.start}). Save it as UTF-8."
+        ) from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        what = getattr(error, "problem", None) or str(error)
+        raise BadInputError(
+            f"The configuration {path} is not valid YAML:{where}: {what}."
+        ) from error
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise BadInputError(
+            f"The configuration {path} must be a mapping of sections, not {type(tree).__name__}."
+        )
+    return tree
+
+
+def validate(tree: Mapping[str, Any], origin: str) -> Config:
+    """Make a `Config` of a plain tree.
+
+    Raises:
+        BadInputError: with every problem at once, each with its path.
+    """
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        problems = problems_of(error, Config)
+        listed = "\n".join(f"  - {problem}" for problem in problems)
+        count = f"{len(problems)} problem" + ("s" if len(problems) > 1 else "")
+        raise BadInputError(f"{origin} has {count}:\n{listed}") from error
+
+
+def load(path: Path | None = None, command_line: Mapping[str, Any] | None = None) -> Config:
+    """Read and validate the configuration a command runs with.
+
+    Args:
+        path: the file; None looks in the usual places and falls back to the defaults.
+        command_line: a tree of options given on the command line, which win.
+    """
+    path = path or find_config()
+    tree = read_tree(path) if path else {}
+    origin = f"The configuration {path}" if path else "The configuration (defaults and options)"
+    return validate(merge(tree, command_line or {}), origin)

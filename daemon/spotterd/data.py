@@ -1,0 +1,144 @@
+"""What travels between rooms: one frozen, columnar type a stage.
+
+`Frame -> Detections -> Tracks -> Event`. Arrays are parallel; `detections[mask]` selects rows.
+Nothing here is mutable except the pixels of a frame, which are lent (see `Frame.release`).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import Self
+
+Image: TypeAlias = NDArray[np.uint8]  # (h, w, 3) BGR
+Floats: TypeAlias = NDArray[np.float32]
+Ints: TypeAlias = NDArray[np.int64]
+Bools: TypeAlias = NDArray[np.bool_]
+
+
+def _keep() -> None:
+    """Release of a frame whose pixels nobody waits for."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One picture of one camera.
+
+    Attributes:
+        camera: name of the camera in the configuration.
+        seq: count of frames read from this source, from 0; gaps are frames that were dropped.
+        captured_ns: CLOCK_MONOTONIC when the picture was taken (driver's stamp if it has one).
+        stream_ns: time to use for motion: equals `captured_ns` for live sources, position in the
+            recording for files.
+        wall_ns: CLOCK_REALTIME at capture, nanoseconds since 1970.
+        bgr: (h, w, 3) uint8, lent by the camera until `release` is called.
+        release: gives the pixels back; call exactly once, then do not touch `bgr`.
+    """
+
+    camera: str
+    seq: int
+    captured_ns: int
+    stream_ns: int
+    wall_ns: int
+    bgr: Image
+    release: Callable[[], None] = _keep
+
+    @property
+    def size_wh(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        height, width = self.bgr.shape[:2]
+        return width, height
+
+
+class Columns:
+    """Parallel arrays of equal length; `[mask]`, `[indices]` or `[slice]` cut every one."""
+
+    __slots__ = ()
+
+    def __len__(self) -> int:
+        return len(getattr(self, fields(self)[0].name))  # type: ignore[arg-type]
+
+    def __getitem__(self, rows: Bools | Ints | slice) -> Self:
+        cut: dict[str, Any] = {f.name: getattr(self, f.name)[rows] for f in fields(self)}  # type: ignore[arg-type]
+        return type(self)(**cut)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detections(Columns):
+    """What the detector saw in one frame, best first.
+
+    Attributes:
+        xyxy: (n, 4) float32, corners in pixels of the frame, clipped to it.
+        score: (n,) float32 in 0..1.
+        label: (n,) int64 index into the model's label list.
+    """
+
+    xyxy: Floats
+    score: Floats
+    label: Ints
+
+    @classmethod
+    def empty(cls) -> "Detections":
+        """No detections."""
+        return cls(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, np.int64))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tracks(Columns):
+    """The tracks of one camera after one frame.
+
+    Attributes:
+        id: (n,) int64, unique within one run of one camera, from 1.
+        xyxy: (n, 4) float32, smoothed corners in pixels.
+        score: (n,) float32, score of the matched detection (last one while lost).
+        label: (n,) int64, class by vote with hysteresis.
+        confirmed: (n,) bool, seen often and well enough to tell people about.
+        seen: (n,) bool, matched by a detection in this very frame.
+        velocity: (n, 2) float32, pixels per second.
+    """
+
+    id: Ints
+    xyxy: Floats
+    score: Floats
+    label: Ints
+    confirmed: Bools
+    seen: Bools
+    velocity: Floats
+
+    @classmethod
+    def empty(cls) -> "Tracks":
+        """No tracks."""
+        return cls(
+            np.empty(0, np.int64),
+            np.empty((0, 4), np.float32),
+            np.empty(0, np.float32),
+            np.empty(0, np.int64),
+            np.empty(0, np.bool_),
+            np.empty(0, np.bool_),
+            np.empty((0, 2), np.float32),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something in the life of a track that people are told about.
+
+    Times are `stream_ns` of the camera; the publisher turns them into UTC. `box_xywhn` is centre x,
+    centre y, width, height in 0..1 of the frame.
+    """
+
+    kind: Literal["start", "update", "end"]
+    camera: str
+    track: int
+    label: str
+    score: float
+    top_score: float
+    box_xywhn: tuple[float, float, float, float]
+    at_ns: int
+    start_ns: int
+    end_ns: int | None = None
+    zones: tuple[str, ...] = ()
+    reason: str = ""
+    lines: tuple[str, ...] = field(default=())

@@ -1,0 +1,1 @@
+"""Room 5, pure: tracks, zones and times in, events out."""

@@ -1,0 +1,1 @@
+"""Room 3: backends that run a model behind one protocol."""

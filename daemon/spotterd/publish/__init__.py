@@ -1,0 +1,1 @@
+"""Room 6: topics, payloads, the outbox and the broker."""

@@ -1,0 +1,1 @@
+"""Configuration and requests that come over MQTT."""

@@ -1,0 +1,1 @@
+"""Threads, supervision and systemd: what makes a daemon of the rooms."""

@@ -1,0 +1,1 @@
+"""Room 4, pure: detections and times in, tracks out."""

@@ -1,0 +1,1 @@
+"""Room 2, pure: letterbox, heads, boxes, drawing. Arrays in, new arrays out."""

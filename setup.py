@@ -1,0 +1,66 @@
+"""Package metadata of spotterd; tool settings live in pyproject.toml."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+VERSION = (ROOT / "daemon/spotterd/version.py").read_text().split('"')[1]
+
+EXTRAS = {
+    # The demo's broker, in Python, so that nothing has to be installed or configured.
+    "demo": ["amqtt>=0.11"],
+    # `spotterd evaluate`, plots of `spotterd bench`.
+    "eval": ["faster-coco-eval>=1.6", "matplotlib>=3.8"],
+    # JetPack brings tensorrt; apt brings systemd and gi. No aarch64 wheels exist for these.
+    "jetson": ["pycuda>=2024.1", "systemd-python>=235"],
+    "metrics": ["prometheus-client>=0.20"],
+}
+EXTRAS["test"] = [
+    *EXTRAS["demo"],
+    *EXTRAS["eval"],
+    *EXTRAS["metrics"],
+    "hypothesis>=6.100",
+    "import-linter>=2.0",
+    "mypy>=1.14",
+    "pytest>=8",
+    "pytest-timeout>=2.3",
+    "ruff>=0.9",
+    "types-psutil",
+    "types-PyYAML",
+]
+
+setup(
+    name="spotterd",
+    version=VERSION,
+    description="Watches the sky on a Jetson board and reports aircraft over MQTT",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    package_dir={"": "daemon"},
+    packages=find_packages("daemon"),
+    package_data={"spotterd": ["py.typed"]},
+    # The data rooms travel beside the package: <prefix>/share/spotterd/{config.yaml,engines,...}.
+    data_files=[
+        ("share/spotterd", ["config.yaml"]),
+        ("share/spotterd/engines", [str(p.relative_to(ROOT)) for p in ROOT.glob("engines/sky*")]),
+    ],
+    install_requires=[
+        "lapx>=0.5.9",
+        "numpy>=1.26",
+        "onnx>=1.16",
+        "onnxruntime>=1.18",
+        "opencv-python>=4.8",
+        "paho-mqtt>=2.1",
+        "psutil>=5.9",
+        "pydantic>=2.7",
+        "PyYAML>=6.0",
+        "rich>=13.7",
+        "typer>=0.12",
+        "typing_extensions>=4.6",
+    ],
+    extras_require=EXTRAS,
+    entry_points={"console_scripts": ["spotterd=spotterd.cli.main:main"]},
+    zip_safe=False,
+)

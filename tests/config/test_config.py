@@ -1,0 +1,97 @@
+"""config.yaml, the schema and the sentences about mistakes."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spotterd.config.load import load, read_tree, validate
+from spotterd.config.merge import leaves, merge
+from spotterd.config.schema import Config
+from spotterd.errors import BadInputError
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_config_yaml_equals_the_defaults_and_shows_every_key() -> None:
+    shown = read_tree(ROOT / "config.yaml")
+    assert validate(shown, "config.yaml") == Config()
+    defaults = leaves(Config().model_dump(mode="json", exclude={"node"}))
+    assert set(leaves(shown)) == set(defaults)
+
+
+def test_five_mistakes_are_told_at_once_with_path_and_suggestion(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(
+        "detector: {scor: 0.5, iou: 1.5}\n"
+        "mqtt: {url: 'http://x'}\n"
+        "cameras: {'my cam': {source: 'sim:'}}\n"
+        "healt: {}\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(BadInputError) as told:
+        load(file)
+    text = str(told.value)
+    assert "5 problems" in text
+    assert "detector.scor: unknown key; did you mean 'score'?" in text
+    assert "healt: unknown key; did you mean 'health'?" in text
+    for path in ("detector.iou:", "mqtt.url:", "cameras.my cam:"):
+        assert path in text
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: [", "not valid YAML: line"),
+        ("- 1\n- 2\n", "must be a mapping"),
+        ("node: a\nnode: b\n", "the key 'node' is given twice"),
+        ("cameras: {a: 3}\n", "cameras.a: must be a section"),
+        ("cameras: {a: {sorce: x}}\n", "cameras.a.sorce: unknown key; did you mean 'source'?"),
+        ("cameras: {}\n", "cameras:"),
+    ],
+)
+def test_bad_files_get_one_clear_sentence(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "ünï.yaml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(BadInputError, match=r".") as told:
+        load(file)
+    assert said in str(told.value)
+    assert "ünï.yaml" in str(told.value)
+
+
+def test_unreadable_files(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="Cannot read"):
+        load(tmp_path / "none.yaml")
+    (tmp_path / "latin.yaml").write_bytes(b"node: \xff")
+    with pytest.raises(BadInputError, match="not UTF-8"):
+        load(tmp_path / "latin.yaml")
+
+
+def test_command_line_wins_over_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("detector: {score: 0.5, iou: 0.4}\n", encoding="utf-8")
+    config = load(file, {"detector": {"score": 0.7}})
+    assert (config.detector.score, config.detector.iou) == (0.7, 0.4)
+
+
+TREES = st.recursive(
+    st.integers() | st.text(max_size=3),
+    lambda below: st.dictionaries(st.text(max_size=3), below, max_size=3),
+    max_leaves=8,
+).filter(lambda tree: isinstance(tree, dict))
+
+
+@given(TREES, TREES)
+def test_merge_patch_is_idempotent_and_wins(base: dict, patch: dict) -> None:
+    once = merge(base, patch)
+    assert merge(once, patch) == once
+    flat = leaves(once)
+    for path, value in leaves(patch).items():
+        if value != {}:
+            assert flat[path] == value
+
+
+@given(TREES)
+def test_null_takes_a_key_back(base: dict) -> None:
+    assert merge(base, dict.fromkeys(base)) == {}

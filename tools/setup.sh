@@ -1,0 +1,50 @@
+#!/bin/sh
+# Sets up what `make` needs. usage: setup.sh venv demo|test   make .venv with that extra
+#                                   setup.sh mosquitto        install the broker the tests talk to
+set -eu
+
+# Install Debian packages if that is possible without asking; else say the one line to type.
+packages() {
+    why=$1; shift
+    run=""
+    if [ "$(id -u)" = 0 ]; then run=env; elif sudo -n true 2>/dev/null; then run="sudo env"; fi
+    if [ -n "$run" ] && command -v apt-get >/dev/null; then
+        echo "setup: installing $* ($why)"
+        { $run DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" ||
+            { $run apt-get update -q && $run DEBIAN_FRONTEND=noninteractive \
+                apt-get install -y -q --no-install-recommends "$@"; }; } >/tmp/spotterd-apt.$$ 2>&1 && {
+            rm -f /tmp/spotterd-apt.$$; return 0; }
+        tail -n 5 /tmp/spotterd-apt.$$; rm -f /tmp/spotterd-apt.$$
+    fi
+    echo "setup: please type: sudo apt-get install -y $*    ($why)" >&2
+    return 1
+}
+
+case ${1:-} in
+venv)
+    python=${PYTHON:-python3}
+    command -v "$python" >/dev/null || { packages "Python itself" python3 python3-venv; python=python3; }
+    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || {
+        echo "setup: spotterd needs Python 3.10 or newer, '$python' is $("$python" -V 2>&1); try: make PYTHON=python3.12 ..." >&2
+        exit 1
+    }
+    "$python" -c 'import ensurepip, venv' 2>/dev/null || packages "Python's venv module" python3-venv
+    echo "setup: making .venv with spotterd[$2] (about a minute, once)"
+    [ -x .venv/bin/python ] || "$python" -m venv .venv
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[$2]"
+    # opencv-python's wheel wants these two of every desktop, which a server may lack.
+    .venv/bin/python -c 'import cv2' 2>/dev/null || packages "needed by OpenCV" libgl1 libglib2.0-0
+    .venv/bin/python -c 'import cv2, onnxruntime, spotterd'
+    touch .venv/.demo
+    [ "$2" != test ] || touch .venv/.test
+    ;;
+mosquitto)
+    # Tests fall back to the demo's broker where this fails, and say so.
+    PATH=$PATH:/usr/sbin command -v mosquitto >/dev/null ||
+        packages "the broker the tests talk to" mosquitto || true
+    ;;
+*)
+    echo "usage: setup.sh venv demo|test | mosquitto" >&2
+    exit 2
+    ;;
+esac
