@@ -5,7 +5,7 @@ Nothing here is mutable except the pixels of a frame, which are lent (see `Frame
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -97,6 +97,7 @@ class Tracks(Columns):
         confirmed: (n,) bool, seen often and well enough to tell people about.
         seen: (n,) bool, matched by a detection in this very frame.
         velocity: (n, 2) float32, pixels per second.
+        first_ns: (n,) int64, stream time of the first sighting.
     """
 
     id: Ints
@@ -106,6 +107,7 @@ class Tracks(Columns):
     confirmed: Bools
     seen: Bools
     velocity: Floats
+    first_ns: Ints
 
     @classmethod
     def empty(cls) -> "Tracks":
@@ -118,6 +120,7 @@ class Tracks(Columns):
             np.empty(0, np.bool_),
             np.empty(0, np.bool_),
             np.empty((0, 2), np.float32),
+            np.empty(0, np.int64),
         )
 
 
@@ -125,8 +128,24 @@ class Tracks(Columns):
 class Event:
     """Something in the life of a track that people are told about.
 
-    Times are `stream_ns` of the camera; the publisher turns them into UTC. `box_xywhn` is centre x,
-    centre y, width, height in 0..1 of the frame.
+    Times are `stream_ns` of the camera; the publisher turns them into UTC.
+
+    Attributes:
+        kind: `start` once, any number of `update`, `end` once.
+        camera: name of the camera in the configuration.
+        track: id of the track, unique within one run of one camera.
+        label: class now (it may change by vote; that is an `update`).
+        score: of the last sighting.
+        top_score: best of all sightings.
+        box_xywhn: where it was last seen: centre x, centre y, width, height in 0..1 of the frame.
+        at_ns: when this was decided.
+        start_ns: first sighting, before the track was confirmed.
+        end_ns: last sighting; None until `end`.
+        zones: names of the zones it is in; for `end` those it was last seen in.
+        reason: of `start`: confirmed; of `update`: zone, line, label and view, joined by commas;
+            of `end`: lost, left (over the edge of the picture), class (voted or configured to one
+            that does not alert), or what `Rules.close` was told.
+        lines: names of the lines crossed since the event before.
     """
 
     kind: Literal["start", "update", "end"]
@@ -141,4 +160,4 @@ class Event:
     end_ns: int | None = None
     zones: tuple[str, ...] = ()
     reason: str = ""
-    lines: tuple[str, ...] = field(default=())
+    lines: tuple[str, ...] = ()
