@@ -9,7 +9,8 @@ import re
 import socket
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from typing_extensions import Self
 
 Name: TypeAlias = Annotated[
     str,
@@ -59,6 +60,22 @@ class Detector(Section):
     max_detections: int = Field(100, ge=1, le=1000, description="best ones kept per frame")
 
 
+class Tracking(Section):
+    """How detections become tracks (docs/tracking.md tells when to change what)."""
+
+    low_score: Fraction = Field(
+        0.1, description="weaker sightings, from here to detector.score, prolong a track"
+    )
+    confirm_score: Fraction = Field(0.4, description="mean score that confirms a track")
+    confirm_hits: int = Field(3, ge=1, le=100, description="sightings that confirm a track")
+    confirm_s: float = Field(0.3, ge=0, le=60, description="age that confirms a track")
+    tentative_s: float = Field(0.3, gt=0, le=60, description="unconfirmed, unseen this long: gone")
+    lost_s: float = Field(2.0, gt=0, le=60, description="confirmed, unseen this long: gone")
+    reach: float = Field(0.5, ge=0, le=5, description="search this many object sizes around")
+    agility: float = Field(3.0, gt=0, le=100, description="acceleration, object sizes per s^2")
+    label_hold_s: float = Field(1.0, ge=0, le=60, description="sureness it takes to rename a track")
+
+
 class Engines(Section):
     """What runs the model."""
 
@@ -103,6 +120,69 @@ class Publish(Section):
     )
 
 
+Point: TypeAlias = tuple[Fraction, Fraction]
+QuietHours: TypeAlias = Annotated[
+    str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$")
+]
+
+
+class Zone(Section):
+    """A part of the picture (the key in `zones` is its name in events)."""
+
+    camera: Name | None = Field(None, description="in this camera's picture; none: in every one")
+    polygon: tuple[Point, ...] = Field(
+        min_length=3, description="corners [x, y], 0..1 of the picture, 0, 0 at the top left"
+    )
+    classes: tuple[str, ...] | None = Field(None, description="only these; none: all that alert")
+    dwell_s: float = Field(0.5, ge=0, le=3600, description="seconds inside before it counts")
+
+
+class Line(Section):
+    """A line to cross (the key in `lines` is its name in events)."""
+
+    camera: Name | None = Field(None, description="in this camera's picture; none: in every one")
+    start: Point = Field(description="one end [x, y], 0..1 of the picture")
+    end: Point = Field(description="the other end")
+    towards: Literal["left", "right", "both"] = Field(
+        "both", description="side it must be crossed to, looking from start to end"
+    )
+    classes: tuple[str, ...] | None = Field(None, description="only these; none: all that alert")
+
+    @model_validator(mode="after")
+    def _has_length(self) -> Self:
+        if self.start == self.end:
+            raise ValueError("start and end of a line must differ")
+        return self
+
+
+class Pictures(Section):
+    """The JPEG pictures of events."""
+
+    max_kb: int = Field(100, ge=5, le=10_000, description="size of one picture")
+    max_width: int = Field(1280, ge=64, le=10_000, description="wider frames are scaled down")
+    keep: int = Field(500, ge=0, le=1_000_000, description="pictures kept on disk; 0: none")
+    keep_mb: int = Field(50, ge=1, description="disk space for them")
+
+
+class Events(Section):
+    """What people are told about."""
+
+    classes: tuple[str, ...] | None = Field(
+        None, description="labels that alert; none: all of the model but 'bird'"
+    )
+    cool_down_s: float = Field(
+        60.0, ge=0, description="no new event where one ended, until empty this long"
+    )
+    better_view: float = Field(1.5, ge=1.05, description="a view this many times better: update")
+    update_s: float = Field(5.0, ge=0, description="least time between updates for a better view")
+    quiet_hours: tuple[QuietHours, ...] = Field(
+        (), description="local times in which no event starts, like 22:00-06:00"
+    )
+    zones: dict[Name, Zone] = Field(default_factory=dict, description="parts of the picture")
+    lines: dict[Name, Line] = Field(default_factory=dict, description="lines to cross")
+    pictures: Pictures = Pictures()
+
+
 class Health(Section):
     """Figures about the daemon and the board."""
 
@@ -117,10 +197,23 @@ class Config(Section):
         default_factory=lambda: {"main": Camera()}, min_length=1, description="one entry a camera"
     )
     detector: Detector = Detector()
+    tracking: Tracking = Tracking()
+    events: Events = Events()
     engines: Engines = Engines()
     mqtt: Mqtt = Mqtt()
     publish: Publish = Publish()
     health: Health = Health()
+
+    @model_validator(mode="after")
+    def _cameras_of_zones_and_lines_exist(self) -> Self:
+        for kind, places in (("zones", self.events.zones), ("lines", self.events.lines)):
+            for name, place in places.items():
+                if place.camera not in (None, *self.cameras):
+                    raise ValueError(
+                        f"events.{kind}.{name}.camera is '{place.camera}', but the cameras are "
+                        f"{', '.join(self.cameras)}"
+                    )
+        return self
 
     @property
     def root(self) -> str:
