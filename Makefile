@@ -19,7 +19,7 @@ test: .venv/.test ## set up, then run the tests (ARGS='-k letterbox' for some)
 check: .venv/.test ## ruff, mypy --strict, layers
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
-	@PYTHONPATH=daemon $(BIN)/lint-imports --no-timeout >.venv/layers.log 2>&1 || { cat .venv/layers.log; exit 1; }
+	@PYTHONPATH=daemon $(BIN)/lint-imports --no-logo >.venv/layers.log 2>&1 || { cat .venv/layers.log; exit 1; }
 	@echo "check: ruff, mypy and layers are clean"
 
 bench: .venv/.test ## frames/s and CPU time, as ratios of one run

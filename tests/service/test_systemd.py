@@ -110,4 +110,6 @@ def test_credentials(tmp_path: Path) -> None:
     environ = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
     assert credential("mqtt-password", environ) == tmp_path / "mqtt-password"
     assert credential("other", environ) is None
+    (tmp_path / "blank").write_text("\n")  # what the unit gives where no password is set
+    assert credential("blank", environ) is None
     assert credential("mqtt-password", {}) is None

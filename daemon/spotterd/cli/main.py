@@ -2,6 +2,8 @@
 
 import typer
 
+from spotterd.cli.doctor import doctor
+
 app = typer.Typer(
     name="spotterd",
     help="Watches the sky on a Jetson board and reports aircraft over MQTT.",
@@ -14,6 +16,9 @@ app = typer.Typer(
 @app.callback()
 def options() -> None:
     """Watches the sky on a Jetson board and reports aircraft over MQTT."""
+
+
+app.command()(doctor)
 
 
 def main() -> None:

@@ -68,10 +68,10 @@ def watchdog_limit_s(environ: Mapping[str, str] = os.environ) -> float | None:
 
 
 def credential(name: str, environ: Mapping[str, str] = os.environ) -> Path | None:
-    """File with a secret given by `LoadCredential=NAME:...`; None where there is none."""
+    """File with a secret given by `LoadCredential=NAME:...`; None where it is missing or blank."""
     folder = environ.get("CREDENTIALS_DIRECTORY")
     path = Path(folder) / name if folder else None
-    return path if path and path.is_file() else None
+    return path if path and path.is_file() and path.read_bytes().strip() else None
 
 
 def _way_to_systemd() -> Send:

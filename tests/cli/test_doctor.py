@@ -1,0 +1,51 @@
+"""`spotterd doctor` as people and machines call it."""
+
+import json
+import socket
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from spotterd.cli.main import app
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    done = CliRunner().invoke(app, ["doctor", *arguments])
+    return done.exit_code, done.stdout
+
+
+def written(folder: Path, port: int, source: str = "sim:") -> str:
+    file = folder / "config.yaml"
+    file.write_text(
+        f"cameras: {{north: {{source: '{source}'}}}}\nmqtt: {{url: 'mqtt://127.0.0.1:{port}'}}\n"
+    )
+    return str(file)
+
+
+def test_one_json_document_and_exit_0_without_a_problem(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as broker:
+        port = broker.getsockname()[1]
+        code, out = run("--json", "--config", written(tmp_path, port))
+    found = {finding["name"]: finding for finding in json.loads(out)}
+    assert found["broker"]["level"] == "ok"
+    assert found["camera north"]["level"] == "ok"
+    assert code == 0
+
+
+def test_a_problem_is_exit_1_with_its_remedy(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as broker:
+        port = broker.getsockname()[1]
+    code, out = run("--config", written(tmp_path, port, "/nowhere.mp4"))
+    assert code == 1
+    assert "/nowhere.mp4 is not there" in out
+    assert f"127.0.0.1:{port} cannot be reached" in out
+    assert "→" in out
+
+
+def test_a_bad_configuration_is_a_problem_like_any_other(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("detector: {scor: 1}\n")
+    code, out = run("--json", "--config", str(file))
+    (finding,) = [f for f in json.loads(out) if f["name"] == "configuration"]
+    assert "did you mean 'score'?" in finding["said"]
+    assert code == 1
