@@ -1,0 +1,102 @@
+"""From a picture to detections: letterbox, a backend, decode, NMS."""
+
+from dataclasses import dataclass
+from functools import lru_cache, partial
+
+import numpy as np
+
+from spotterd.data import Detections, Image
+from spotterd.inference.base import Backend, Slot
+from spotterd.vision.boxes import area, best, nms
+from spotterd.vision.heads import recognise
+from spotterd.vision.letterbox import PAD, Letterbox
+
+FRAME_SIZES = 8  # remembered; a board has fewer kinds of cameras
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """What counts as seen.
+
+    Attributes:
+        score: detections below this are not seen.
+        iou: boxes of one class that overlap more are one object.
+        max_detections: best ones kept per frame.
+    """
+
+    score: float
+    iou: float
+    max_detections: int
+
+
+class Detector:
+    """One model on one backend. Used by one thread, except for `thresholds`.
+
+    Args:
+        backend: runs the model; stays the caller's to close.
+        labels: class names by index.
+        score: see `Thresholds`, as are the next two.
+
+    Attributes:
+        thresholds: may be replaced as a whole by any thread; the next decode uses it.
+
+    Raises:
+        BadInputError: the model's outputs are none of a known detector with so many labels.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        labels: tuple[str, ...],
+        score: float,
+        iou: float,
+        max_detections: int,
+    ) -> None:
+        self.backend = backend
+        self.labels = labels
+        self.thresholds = Thresholds(score, iou, max_detections)
+        slot = backend.acquire()
+        try:
+            slot.input.fill(PAD / 255)
+            backend.submit(slot)
+            backend.wait(slot)
+            model = backend.model
+            self._head = recognise(slot.outputs, len(labels), model.input_hw, model.name)
+        finally:
+            backend.release(slot)
+        self._letterbox = lru_cache(FRAME_SIZES)(
+            partial(Letterbox, input_hw=model.input_hw, preprocess=self._head.preprocess)
+        )
+        self._padding: dict[Slot, Letterbox] = {}  # whose padding lies in which slot
+
+    def prepare(self, bgr: Image, slot: Slot) -> Letterbox:
+        """Write a picture into a slot's input; the letterbox maps the answer back."""
+        height, width = bgr.shape[:2]
+        letterbox = self._letterbox((width, height))
+        padded = self._padding.pop(slot, None) == letterbox
+        letterbox.fill(bgr, slot.input, padded=padded)
+        self._padding[slot] = letterbox
+        return letterbox
+
+    def decode(self, slot: Slot, letterbox: Letterbox) -> Detections:
+        """What a slot's outputs mean, in pixels of the picture, best first."""
+        wanted = self.thresholds
+        candidates = self._head.decode(slot.outputs[self._head.output][0], wanted.score)
+        if self._head.overlapping:
+            kept = nms(candidates, wanted.iou, wanted.max_detections)
+        else:
+            kept = best(candidates, wanted.max_detections)
+        xyxy = letterbox.to_frame(kept.xyxy)
+        # What lies in the padding alone is nothing once clipped to the frame.
+        return Detections(xyxy, kept.score, kept.label)[np.flatnonzero(area(xyxy) > 0)]
+
+    def run_once(self, bgr: Image) -> Detections:
+        """The whole way of one picture, without threads."""
+        slot = self.backend.acquire()
+        try:
+            letterbox = self.prepare(bgr, slot)
+            self.backend.submit(slot)
+            self.backend.wait(slot)
+            return self.decode(slot, letterbox)
+        finally:
+            self.backend.release(slot)

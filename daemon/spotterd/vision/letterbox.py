@@ -1,0 +1,116 @@
+"""Scale a frame to fit a network's input, keep its aspect, pad the rest; and map boxes back."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+
+from spotterd.data import Floats, Image
+
+PAD = 114  # the grey that YOLO networks are trained with
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """How a network wants its pixels.
+
+    Attributes:
+        rgb: red first; False: blue first, as OpenCV has it.
+        scale: what a pixel's 0..255 is multiplied by.
+        centred: padding on both sides; False: all of it right and below.
+    """
+
+    rgb: bool = True
+    scale: float = 1 / 255
+    centred: bool = True
+
+
+YOLO = Preprocess()
+YOLOX = Preprocess(rgb=False, scale=1.0, centred=False)
+
+
+@dataclass(frozen=True)
+class Letterbox:
+    """The geometry from one frame size to one input size, and the scratch memory to walk it.
+
+    Bilinear, as the networks are trained. One thread may `fill` at a time (the scratch is shared).
+
+    Args:
+        frame_wh: width and height of the frames.
+        input_hw: height and width of the network's input.
+        preprocess: what the network wants.
+    """
+
+    frame_wh: tuple[int, int]
+    input_hw: tuple[int, int]
+    preprocess: Preprocess = YOLO
+
+    @cached_property
+    def size_wh(self) -> tuple[int, int]:
+        """Width and height of the scaled picture inside the input."""
+        (width, height), (rows, columns) = self.frame_wh, self.input_hw
+        scale = min(columns / width, rows / height)
+        return (
+            min(max(round(width * scale), 1), columns),
+            min(max(round(height * scale), 1), rows),
+        )
+
+    @cached_property
+    def offset_xy(self) -> tuple[int, int]:
+        """Where the scaled picture's left upper corner lies in the input."""
+        if not self.preprocess.centred:
+            return 0, 0
+        return (self.input_hw[1] - self.size_wh[0]) // 2, (self.input_hw[0] - self.size_wh[1]) // 2
+
+    @cached_property
+    def _scaled(self) -> Image:
+        return np.empty((self.size_wh[1], self.size_wh[0], 3), np.uint8)
+
+    @cached_property
+    def _planes(self) -> list[Image]:
+        return [np.empty(self._scaled.shape[:2], np.uint8) for _ in range(3)]
+
+    def fill(self, bgr: Image, out: Floats, *, padded: bool = False) -> None:
+        """Write a frame into a network's input; allocates nothing after the first call.
+
+        Args:
+            bgr: (h, w, 3) uint8 of `frame_wh`.
+            out: (1, 3, rows, columns) float32 of `input_hw`; every element is written.
+            padded: the padding in `out` is this letterbox's already: leave it alone.
+        """
+        if bgr.shape != (self.frame_wh[1], self.frame_wh[0], 3):
+            raise ValueError(f"a frame of shape {bgr.shape} in a letterbox for {self.frame_wh}")
+        (x, y), (width, height) = self.offset_xy, self.size_wh
+        scale = np.float32(self.preprocess.scale)
+        if not padded:
+            self._pad(out, scale * np.float32(PAD))
+        scaled = bgr
+        if self.size_wh != self.frame_wh:
+            scaled = cv2.resize(bgr, self.size_wh, dst=self._scaled, interpolation=cv2.INTER_LINEAR)
+        cv2.split(scaled, self._planes)
+        planes = reversed(self._planes) if self.preprocess.rgb else self._planes
+        for plane, target in zip(planes, out[0, :, y : y + height, x : x + width], strict=True):
+            np.multiply(plane, scale, out=target)
+
+    def _pad(self, out: Floats, value: np.float32) -> None:
+        (x, y), (width, height) = self.offset_xy, self.size_wh
+        out[0, :, :y] = value
+        out[0, :, y + height :] = value
+        out[0, :, y : y + height, :x] = value
+        out[0, :, y : y + height, x + width :] = value
+
+    def to_frame(self, xyxy: Floats) -> Floats:
+        """Corners in input pixels -> corners in frame pixels, clipped to the frame.
+
+        Args:
+            xyxy: (n, 4) float32.
+
+        Returns:
+            (n, 4) float32, a new array.
+        """
+        # Both sides were rounded to whole pixels, so each has its own exact factor.
+        factor = np.divide(self.frame_wh, self.size_wh, dtype=np.float32)
+        there = (xyxy - np.tile(self.offset_xy, 2)) * np.tile(factor, 2)
+        inside: Floats = np.clip(there, 0, np.tile(self.frame_wh, 2), dtype=np.float32)
+        return inside
