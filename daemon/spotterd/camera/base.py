@@ -1,7 +1,7 @@
 """The protocol every source of pictures speaks."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from spotterd.data import Image
 
@@ -45,3 +45,19 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Free the device; safe to call twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class CameraStatus:
+    """What people are told about a camera.
+
+    Attributes:
+        state: online: pictures come; stalled: open but silent; offline: being opened, or waiting
+            before the next attempt, or ended.
+        reason: a sentence; empty while online.
+        since_ns: when it got there, CLOCK_MONOTONIC.
+    """
+
+    state: Literal["online", "stalled", "offline"]
+    reason: str
+    since_ns: int

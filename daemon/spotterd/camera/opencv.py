@@ -1,0 +1,107 @@
+"""Live pictures through OpenCV: USB cameras (V4L2) and network streams (FFmpeg)."""
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from spotterd.camera.base import Shot
+from spotterd.camera.uri import mask_url
+from spotterd.data import Image
+from spotterd.errors import RetryError
+
+CONNECT_TIMEOUT_S = 10.0
+OLDEST_STAMP_NS = 2_000_000_000  # a driver's stamp further back is of another clock
+
+
+class Capture:
+    """A live `cv2.VideoCapture`."""
+
+    live = True
+
+    def __init__(self, capture: Any, gone: str, *, stamped: bool) -> None:
+        """Wrap an open capture.
+
+        Args:
+            capture: the `cv2.VideoCapture`.
+            gone: the sentence to raise when no more pictures come.
+            stamped: the backend passes the driver's CLOCK_MONOTONIC on (V4L2).
+        """
+        self._capture = capture
+        self._gone = gone
+        self._stamped = stamped
+        self.fps = max(0.0, float(capture.get(cv2.CAP_PROP_FPS)))
+
+    def read(self, into: Image | None) -> Shot:
+        """Wait for the next picture."""
+        ok, bgr = self._capture.read(into)
+        if not ok:
+            raise RetryError(self._gone)
+        now_ns, wall_ns = time.monotonic_ns(), time.time_ns()
+        captured_ns = self._taken_ns(now_ns)
+        return Shot(bgr, captured_ns, captured_ns, wall_ns - (now_ns - captured_ns))
+
+    def _taken_ns(self, now_ns: int) -> int:
+        if not self._stamped:
+            return now_ns
+        stamp_ns = int(self._capture.get(cv2.CAP_PROP_POS_MSEC) * 1e6)
+        return stamp_ns if 0 <= now_ns - stamp_ns < OLDEST_STAMP_NS else now_ns
+
+    def abort(self) -> None:
+        """OpenCV cannot be interrupted; its own time-outs end the read."""
+
+    def close(self) -> None:
+        """Free the device or connection."""
+        self._capture.release()
+
+
+def open_ffmpeg(what: str, options: Sequence[int] = ()) -> Any:
+    """A `cv2.VideoCapture` of a file or address through FFmpeg; ask it whether it `isOpened`."""
+    # FFmpeg prints addresses with their passwords, and OpenCV a line for each failure; our own
+    # sentence says it once, masked. OpenCV reads the variable when it first opens something.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    return cv2.VideoCapture(what, cv2.CAP_FFMPEG, options)
+
+
+def open_usb(node: Path) -> Capture:
+    """Open a V4L2 device such as `/dev/video0`.
+
+    Raises:
+        RetryError: it is not there, not allowed, not a camera, or in use.
+    """
+    if not node.exists():
+        raise RetryError(f"No such camera: {node} is not there. Plug it in, or name another one.")
+    if not os.access(node, os.R_OK | os.W_OK):
+        raise RetryError(
+            f"No permission on {node}. Add the user to the group of the device: "
+            f"sudo usermod -aG video {os.environ.get('USER', '<user>')}."
+        )
+    capture = cv2.VideoCapture(str(node), cv2.CAP_V4L2)
+    if not capture.isOpened():
+        raise RetryError(
+            f"{node} gives no pictures: it is in use by another program, or not a camera."
+        )
+    return Capture(capture, f"The camera {node} is gone or silent. Check its cable.", stamped=True)
+
+
+def open_stream(url: str, stall_timeout_s: float) -> Capture:
+    """Open an `rtsp://` or `http://` stream.
+
+    Raises:
+        RetryError: nobody answers there, or not with video.
+    """
+    shown = mask_url(url)
+    timeouts = [
+        *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, int(CONNECT_TIMEOUT_S * 1000)),
+        *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, int(stall_timeout_s * 1000)),
+    ]
+    capture = open_ffmpeg(url, timeouts)
+    if not capture.isOpened():
+        raise RetryError(
+            f"No video from {shown}: the host is away, or the path or password is wrong."
+        )
+    return Capture(capture, f"The stream {shown} broke off.", stamped=False)

@@ -1,0 +1,24 @@
+"""`max_fps`: which frames of a camera pass, and when those of a recording do. Pure."""
+
+
+class Pace:
+    """At most `max_fps` frames a second; 0 lets everything pass."""
+
+    def __init__(self, max_fps: float) -> None:
+        self._period_ns = int(1e9 / max_fps) if max_fps else 0
+        self._due_ns = 0
+
+    def passes(self, captured_ns: int) -> bool:
+        """Whether a live frame is let through; a quarter period of jitter is forgiven."""
+        if captured_ns + self._period_ns // 4 < self._due_ns:
+            return False
+        if captured_ns - self._due_ns > self._period_ns:
+            self._due_ns = captured_ns  # the first frame, or one after a gap: nothing to catch up
+        self._due_ns += self._period_ns
+        return True
+
+    def wait_ns(self, now_ns: int) -> int:
+        """How long a recording's frame is held back; the next one is then due a period later."""
+        wait_ns = max(0, self._due_ns - now_ns)
+        self._due_ns = max(self._due_ns, now_ns) + self._period_ns
+        return wait_ns
