@@ -39,7 +39,7 @@ def test_a_device_that_is_no_camera() -> None:
 
 def test_a_device_that_is_not_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda *_: False)  # root, who may run this, may do all
-    with pytest.raises(RetryError, match="No permission on /dev/null.*usermod"):
+    with pytest.raises(RetryError, match=r"No permission on /dev/null.*usermod"):
         open_source(Camera(source="/dev/null"))
 
 
