@@ -20,7 +20,7 @@ class ModelInfo:
         sha256: of the model's bytes, hex.
         labels: class names by index, as in the metadata; empty where the model has none.
         input_hw: height and width of the input in pixels.
-        output_shapes: shape of every output, in the model's order.
+        output_shapes: shape of every output, in the model's order; -1 where only a run can tell.
         metadata: the ONNX metadata, as it is.
     """
 
@@ -48,7 +48,7 @@ class Backend(Protocol):
     """Runs one model. Used by one thread, except `release`, which any thread may call."""
 
     name: str  # "onnxruntime", "tensorrt"
-    device: str  # what people call it: "CPU (2 threads)", "Orin"
+    device: str  # what people call it: "CPU, 2 threads", "Orin"
     precision: Precision
     model: ModelInfo
     slots: int

@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,15 @@ from spotterd.inference.base import ModelInfo
 UNKNOWN = -1  # a side that only a run can tell
 SIDE_OF_DYNAMIC = 640  # what YOLOs are trained with, where neither model nor user say more
 DOCS = "See docs/own-model.md."
+LONGEST_REASON = 300
 
-# Everything that ONNX Runtime raises for a file; they share no base class of their own.
-LOAD_ERRORS = (
+# Its errors begin like: [ONNXRuntimeError] : 1 : FAIL : Load model from x failed:/a/b.cc:9 f(int)
+_NOISE = re.compile(
+    r"^\[ONNXRuntimeError\] : \d+ : \w+ : |Load model from .*? failed:|/\S+:\d+ .*\) (?=[A-Z])"
+)
+
+# Everything that ONNX Runtime raises; they share no base class of their own.
+ORT_ERRORS = (
     ort_errors.EPFail,
     ort_errors.Fail,
     ort_errors.InvalidArgument,
@@ -55,16 +62,18 @@ def load(path: Path, options: Any, providers: list[Any]) -> Any:
     _check_file(path)
     try:
         return ort.InferenceSession(str(path), options, providers=providers)
-    except LOAD_ERRORS as error:
+    except ORT_ERRORS as error:
         raise BadInputError(
-            f"{path} is not a model that ONNX Runtime {ort.__version__} can load: {short(error)}. "
-            f"Export it again as ONNX. {DOCS}"
+            f"ONNX Runtime {ort.__version__} cannot load the model {path}: {short(error)}. "
+            f"Is it a whole ONNX file? Export it again. {DOCS}"
         ) from error
 
 
 def describe(session: Any, path: Path, input_hw: tuple[int, int] | None) -> ModelInfo:
     """As `inspect`, of a session that is open."""
     metadata = dict(session.get_modelmeta().custom_metadata_map)
+    if not session.get_outputs():
+        raise BadInputError(f"The model {path} has no output. Export it again. {DOCS}")
     for tensor in (*session.get_inputs(), *session.get_outputs()):
         if tensor.type != "tensor(float)":
             raise BadInputError(
@@ -126,10 +135,8 @@ def read_labels(path: Path) -> tuple[str, ...]:
 
 
 def short(error: Exception) -> str:
-    """The telling part of an ONNX Runtime error: no code, no source lines, one line."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = lines[0] if lines else type(error).__name__
-    return text.split(" : ")[-1].rstrip(". ")[:300]
+    """The telling part of an ONNX Runtime error: one line, no code, no file and line of C++."""
+    return _NOISE.sub("", " ".join(str(error).split())).strip(" .")[:LONGEST_REASON]
 
 
 def _check_file(path: Path) -> None:

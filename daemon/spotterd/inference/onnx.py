@@ -13,7 +13,7 @@ from spotterd.config.schema import Precision
 from spotterd.data import Floats
 from spotterd.errors import FallBackError
 from spotterd.inference.base import Slot
-from spotterd.inference.model import LOAD_ERRORS, describe, load, short
+from spotterd.inference.model import ORT_ERRORS, describe, load, short
 
 Provider: TypeAlias = Literal["CPU", "CUDA", "Tensorrt"]
 
@@ -60,11 +60,11 @@ class OnnxBackend:
             # ONNX Runtime takes the next one by itself, and says so only in its log.
             raise FallBackError(f"ONNX Runtime could not start {provider} for {path}.")
         self.precision: Precision = precision
-        self.device = f"CPU ({threads} threads)" if provider == "CPU" else f"{provider} of this GPU"
+        self.device = provider if provider != "CPU" else f"CPU, {threads} threads"
         self.slots = slots
         model = describe(self._session, path, input_hw)
         # Only a run tells dynamic shapes for sure; it also pays for what is allocated lazily.
-        first = self._run(np.zeros((1, 3, *model.input_hw), np.float32))
+        first = self._first_run(model.input_hw)
         self.model = replace(model, output_shapes=tuple(output.shape for output in first))
         self._free: SimpleQueue[Slot] = SimpleQueue()
         self._bindings: dict[Slot, Any] = {}
@@ -85,7 +85,7 @@ class OnnxBackend:
         """
         try:
             self._session.run_with_iobinding(self._bindings[slot])
-        except LOAD_ERRORS as error:
+        except ORT_ERRORS as error:
             raise self._failed(error) from error
 
     def wait(self, slot: Slot) -> None:
@@ -99,18 +99,18 @@ class OnnxBackend:
         """Free the network; slots must not be used after."""
         del self._free, self._bindings, self._session
 
-    def _run(self, picture: Floats) -> list[Floats]:
+    def _first_run(self, input_hw: tuple[int, int]) -> list[Floats]:
+        picture = np.zeros((1, 3, *input_hw), np.float32)
+        name = self._session.get_inputs()[0].name
         try:
-            first: list[Floats] = self._session.run(
-                None, {self._session.get_inputs()[0].name: picture}
-            )
-        except LOAD_ERRORS as error:
+            outputs: list[Floats] = self._session.run(None, {name: picture})
+        except ORT_ERRORS as error:
             raise self._failed(error) from error
-        return first
+        return outputs
 
     def _failed(self, error: Exception) -> FallBackError:
         return FallBackError(
-            f"ONNX Runtime failed to run the model on {self.device}: {short(error)}."
+            f"ONNX Runtime ({self.device}) failed to run the model: {short(error)}."
         )
 
     def _slot(self) -> OnnxSlot:

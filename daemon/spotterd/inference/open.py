@@ -7,7 +7,7 @@ import onnxruntime as ort
 
 from spotterd import paths
 from spotterd.config import schema
-from spotterd.errors import FallBackError
+from spotterd.errors import BadInputError, FallBackError
 from spotterd.inference.base import Backend
 from spotterd.inference.detector import Detector
 from spotterd.inference.model import labels_of
@@ -36,7 +36,10 @@ def open_backend(detector: schema.Detector, engines: schema.Engines) -> Backend:
             return _onnx(detector, engines, "CUDA")
         except FallBackError as error:
             logger.warning("%s Taking the CPU.", error)
-    return _onnx(detector, engines, "CPU")
+    try:
+        return _onnx(detector, engines, "CPU")
+    except FallBackError as error:  # there is nothing left to fall back to
+        raise BadInputError(f"The model {detector.model} cannot be used. {error}") from error
 
 
 def open_detector(detector: schema.Detector, engines: schema.Engines) -> Detector:
