@@ -1,0 +1,3 @@
+"""What all tests share: brokers."""
+
+pytest_plugins = ("brokers",)

@@ -1,0 +1,157 @@
+"""What the link promises: last will, clean stop, refusals, and a thread that survives."""
+
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from brokers import Broker, Mosquitto, free_port
+from spotterd.config.schema import Mqtt
+from spotterd.errors import BadInputError
+from spotterd.publish.base import Incoming, Message
+from spotterd.publish.broker import DemoBroker
+from spotterd.publish.mqtt import Backoff, MqttLink
+from spotterd.publish.outbox import Outbox
+
+QUICK = Backoff(0.02, 0.1)
+Make = Callable[..., MqttLink]
+
+
+@pytest.fixture
+def make() -> Iterator[Make]:
+    """Makes started links and stops them at the end."""
+    links: list[MqttLink] = []
+
+    def link(url: str, topic: str = "", **options: object) -> MqttLink:
+        mqtt = Mqtt(url=url, **options)
+        name = f"t{len(links)}-{os.getpid()}"
+        heard = (topic,) if topic else ()
+        made = MqttLink(mqtt, name, Outbox(), subscriptions=heard, backoff=QUICK)
+        made.start()
+        links.append(made)
+        return made
+
+    yield link
+    for made in links:
+        made.stop(timeout_s=0.2)
+
+
+def hear(link: MqttLink, payload: bytes, timeout_s: float = 5) -> Incoming:
+    """Wait for a payload, passing over others."""
+    while True:
+        incoming = link.inbox.get(timeout=timeout_s)
+        if incoming.payload == payload:
+            return incoming
+
+
+def test_all_three_kinds_arrive(make: Make, broker: Broker) -> None:
+    listener = make(broker.url, "three/#")
+    sender = make(broker.url)
+    assert listener.wait_connected(5)
+    assert sender.wait_connected(5)
+    sender.send(Message("three/figure", b"0"))
+    sender.send(Message("three/happened", b'{"replayed":false}', qos=1))
+    sender.send(Message("three/state", b"2", qos=1, retain=True))
+    heard = {listener.inbox.get(timeout=5).topic for _ in range(3)}
+    assert heard == {"three/figure", "three/happened", "three/state"}
+
+
+def test_the_demo_broker_and_its_lack_of_mqtt_5(make: Make) -> None:
+    with DemoBroker() as own:
+        listener = make(own.url, "a/#")
+        assert listener.wait_connected(5)
+        listener.send(Message("a/b", b"x", qos=1))
+        assert hear(listener, b"x").topic == "a/b"
+
+
+def test_a_taken_port_is_told_in_a_sentence(broker: Broker) -> None:
+    with pytest.raises(BadInputError, match="Is another broker running there"):
+        DemoBroker(broker.port)
+
+
+def test_current_state_is_sent_anew_and_figures_are_not(make: Make, mosquitto: Mosquitto) -> None:
+    sender = make(mosquitto.url)
+    assert sender.wait_connected(5)
+    mosquitto.kill()
+    while sender.connected:
+        sender._outbox.on_ready()  # wakes it: it looks at its socket
+    sender.send(Message("state", b"old", qos=1, retain=True))
+    sender.send(Message("state", b"new", qos=1, retain=True))
+    sender.send(Message("figure", b"lost"))
+    sender.send(Message("happened", b'{"replayed":false}', qos=1))
+    assert sender.dropped == 1
+    mosquitto.start()
+    listener = make(mosquitto.url, "#")
+    got = {listener.inbox.get(timeout=5).payload for _ in range(2)}
+    assert got == {b"new", b'{"replayed":true}'}
+
+
+def test_a_defect_costs_one_connection_not_the_thread(make: Make, broker: Broker) -> None:
+    link = make(broker.url, "defect")
+    assert link.wait_connected(5)
+
+    class Broken(queue.Queue):
+        def put_nowait(self, item: object) -> None:
+            link.inbox = queue.Queue()
+            raise RuntimeError("defect of the test")
+
+    link.inbox = Broken()
+    link.send(Message("defect", b"1", qos=1))
+    again = threading.Event()
+    while link.counts.connects < 2:
+        again.wait(0.01)
+    link.send(Message("defect", b"2", qos=1))
+    assert hear(link, b"2")
+    assert link.counts.crashes == 1
+
+
+def test_nothing_there_is_told_once_and_stop_is_quick(
+    make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    link = make(f"mqtt://127.0.0.1:{free_port()}")
+    while not link.last_error:
+        link.wait_connected(0.01)
+    assert not link.wait_connected(0.3)
+    assert "is the broker running?" in link.last_error
+    assert [r.levelname for r in caplog.records if r.levelname == "WARNING"] == ["WARNING"]
+
+
+WILL = """
+import sys, time
+from spotterd.config.schema import Mqtt
+from spotterd.publish.base import Message
+from spotterd.publish.mqtt import MqttLink
+from spotterd.publish.outbox import Outbox
+link = MqttLink(Mqtt(url=sys.argv[1]), "will-test", Outbox(), availability="will/availability")
+link.start()
+print(link.wait_connected(5), flush=True)
+sys.stdin.readline()
+link.stop(Message("will/availability", b"stopped", qos=1, retain=True))
+"""
+
+
+@pytest.mark.parametrize(("how", "last"), [("kill", b"offline"), ("stop", b"stopped")])
+def test_last_will_and_clean_stop(make: Make, broker: Broker, how: str, last: bytes) -> None:
+    listener = make(broker.url, "will/#")
+    assert listener.wait_connected(5)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "daemon")}
+    child = subprocess.Popen(
+        [sys.executable, "-c", WILL, broker.url],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment,
+    )
+    assert child.stdout.readline().strip() == b"True"
+    assert hear(listener, b"online")
+    if how == "kill":
+        child.kill()
+    else:
+        child.stdin.write(b"\n")
+        child.stdin.flush()
+    assert hear(listener, last)
+    child.communicate(timeout=5)
