@@ -41,6 +41,7 @@ class Stream:
         self.handle = handle
         self.capturing: list[Callable[[], None]] | None = None
         self._gpu = gpu
+        self._closed = False
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, daemon=True, name=f"stream-{handle}")
         self._thread.start()
@@ -59,12 +60,13 @@ class Stream:
         return marker
 
     def close(self) -> None:
+        self._closed = True
         self._work.put(None)
 
     def _run(self) -> None:
         while (work := self._work.get()) is not None:
             is_marker = getattr(work, "__name__", "") == "set"
-            if self._gpu.error is not None and not is_marker:
+            if (self._closed or self._gpu.error is not None) and not is_marker:
                 continue  # a broken context runs nothing more, but nobody waits for ever
             try:
                 work()

@@ -1,0 +1,85 @@
+"""The CUDA driver calls that pycuda does not wrap: graphs, and the reset of the primary context.
+
+Signatures are those of cuda.h, the same since CUDA 11.
+"""
+
+import ctypes
+from collections.abc import Callable
+from typing import Any
+
+THREAD_LOCAL_CAPTURE = 1  # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: other threads may go on
+
+
+class DriverError(Exception):
+    """A driver call failed; the message has the call and CUDA's own words."""
+
+
+def _load() -> Any:
+    return ctypes.CDLL("libcuda.so.1")
+
+
+class LibCuda:
+    """`libcuda.so.1`, loaded already by pycuda."""
+
+    def __init__(self) -> None:
+        self._library = _load()
+
+    def call(self, name: str, *arguments: Any) -> None:
+        """Call a function of the driver.
+
+        Raises:
+            DriverError: it did not return CUDA_SUCCESS.
+        """
+        code = getattr(self._library, name)(*arguments)
+        if code:
+            text = ctypes.c_char_p()
+            self._library.cuGetErrorString(code, ctypes.byref(text))
+            raise DriverError(f"{name} failed: {(text.value or b'unknown error').decode()}")
+
+    def reset_primary_context(self, ordinal: int) -> None:
+        """Destroy everything on the device that belongs to this process."""
+        device = ctypes.c_int()
+        self.call("cuDeviceGet", ctypes.byref(device), ctypes.c_int(ordinal))
+        self.call("cuDevicePrimaryCtxReset_v2", device)
+
+    def capture(self, stream: int, work: Callable[[], None]) -> "Graph":
+        """Record what `work` puts on a stream, instead of running it.
+
+        Args:
+            stream: handle of a stream that is not the default one.
+            work: may raise; the capture is ended in any case.
+
+        Raises:
+            DriverError: something in `work` cannot be captured.
+        """
+        graph = ctypes.c_void_p()
+        handle = ctypes.c_void_p(stream)
+        self.call("cuStreamBeginCapture_v2", handle, ctypes.c_int(THREAD_LOCAL_CAPTURE))
+        try:
+            work()
+        finally:
+            # Also after an error: a stream left in capture refuses everything else.
+            self.call("cuStreamEndCapture", handle, ctypes.byref(graph))
+        try:
+            runnable = ctypes.c_void_p()
+            flags = ctypes.c_ulonglong(0)
+            self.call("cuGraphInstantiateWithFlags", ctypes.byref(runnable), graph, flags)
+        finally:
+            self.call("cuGraphDestroy", graph)
+        return Graph(self, runnable)
+
+
+class Graph:
+    """Recorded work: one launch instead of one a kernel. Its addresses are fixed."""
+
+    def __init__(self, lib: LibCuda, handle: ctypes.c_void_p) -> None:
+        self._lib = lib
+        self._handle = handle
+
+    def launch(self, stream: int) -> None:
+        """Put the recorded work on a stream."""
+        self._lib.call("cuGraphLaunch", self._handle, ctypes.c_void_p(stream))
+
+    def close(self) -> None:
+        """Free it; its context must be current."""
+        self._lib.call("cuGraphExecDestroy", self._handle)

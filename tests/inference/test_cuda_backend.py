@@ -1,0 +1,284 @@
+"""Slots in flight on a GPU: order, overlap, graphs, zero copy, and what happens after a fault."""
+
+import threading
+from functools import partial
+
+import pytest
+
+from inference.trt_models import SIDE, doubling_model, info, plan_file
+from spotterd.errors import FallBackError, RetryError
+from spotterd.inference.cuda import Gpu
+from spotterd.inference.cuda_backend import FAULTS_IN_A_ROW
+from spotterd.inference.tensorrt import open_tensorrt
+from spotterd.inference.trt_world import world_of
+from standins import libcuda, pycuda_driver, trt11
+
+pytestmark = pytest.mark.usefixtures("device")
+
+
+@pytest.fixture
+def backend(tmp_path):
+    path = plan_file(tmp_path, trt11)
+    backend = open_tensorrt(world_of(trt11), path, info(), "fp32", slots=3)
+    yield backend
+    backend.close()
+
+
+def submit(backend, value):
+    slot = backend.acquire()
+    slot.input.fill(value)
+    backend.submit(slot)
+    return slot
+
+
+def finish(backend, slot):
+    try:
+        backend.wait(slot)
+        return float(slot.outputs[0].flat[-1])
+    finally:
+        backend.release(slot)
+
+
+def test_every_slot_gets_its_own_answer_with_all_in_flight(backend):
+    for first in range(50):
+        slots = [submit(backend, first + i) for i in range(3)]
+        assert [finish(backend, s) for s in slots] == [2 * (first + i) for i in range(3)]
+
+
+def test_a_frame_is_copied_in_while_the_one_before_computes(backend, device, monkeypatch):
+    computing, copied = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        computing.set()
+        assert copied.wait(10)
+
+    first = backend.acquire()
+    lane = backend._lanes[first]
+    monkeypatch.setattr(lane, "run", lambda: device.streams[lane.stream.handle].submit(hold))
+    backend.submit(first)
+    assert computing.wait(10)
+    copy = pycuda_driver.memcpy_htod_async
+
+    def copy_and_tell(dest, src, stream):
+        copy(dest, src, stream)
+        stream._stream.submit(copied.set)
+
+    monkeypatch.setattr(pycuda_driver, "memcpy_htod_async", copy_and_tell)
+    second = submit(backend, 3)
+    backend.wait(first)  # would wait for ever if the second frame's copy waited for this one
+    assert finish(backend, second) == 6
+    backend.release(first)
+
+
+def test_runs_follow_one_another_since_they_share_scratch_memory(backend, device, monkeypatch):
+    running = threading.Semaphore(1)
+    overlapped = []
+
+    def work() -> None:
+        if not running.acquire(blocking=False):
+            overlapped.append(True)
+            return
+        threading.Event().wait(0.001)
+        running.release()
+
+    for lane in backend._lanes.values():
+        lane.run = partial(device.streams[lane.stream.handle].submit, work)
+    for _ in range(20):
+        for slot in [submit(backend, 0) for _ in range(3)]:
+            finish(backend, slot)
+    assert overlapped == []
+
+
+def test_acquire_waits_for_a_release_by_another_thread(backend):
+    slots = [backend.acquire() for _ in range(3)]
+    got = []
+    taker = threading.Thread(target=lambda: got.append(backend.acquire()))
+    taker.start()
+    assert got == []
+    backend.release(slots[1])
+    taker.join(5)
+    assert got == [slots[1]]
+
+
+def test_the_run_is_recorded_as_a_graph_per_slot(backend, device):
+    assert len(device.graphs) == 3
+    assert finish(backend, submit(backend, 4)) == 8
+
+
+def test_an_engine_that_cannot_be_captured_is_queued_singly(tmp_path, device, monkeypatch, caplog):
+    monkeypatch.setattr(libcuda, "refuse_capture", True)
+    caplog.set_level("INFO")
+    path = plan_file(tmp_path, trt11)
+    backend = open_tensorrt(world_of(trt11), path, info(), "fp32")
+    assert device.graphs == {}
+    assert "operation not permitted when stream is capturing" in caplog.text
+    assert finish(backend, submit(backend, 4)) == 8
+    backend.close()
+
+
+def test_shared_memory_is_used_in_place(tmp_path, device):
+    device.integrated = True
+    path = plan_file(tmp_path, trt11)
+    backend = open_tensorrt(world_of(trt11), path, info(), "fp32")
+    copies = pycuda_driver.counts["htod"] + pycuda_driver.counts["dtoh"]
+    assert finish(backend, submit(backend, 4)) == 8
+    assert pycuda_driver.counts["htod"] + pycuda_driver.counts["dtoh"] == copies == 0
+    assert device.used_bytes == 0
+    backend.close()
+    assert device.mapped == set()
+
+
+def test_zero_copy_can_be_left_off(tmp_path, device):
+    device.integrated = True
+    path = plan_file(tmp_path, trt11)
+    backend = open_tensorrt(world_of(trt11), path, info(), "fp32", zero_copy=False)
+    assert device.used_bytes == 2 * 2 * 3 * SIDE * SIDE * 4
+    backend.close()
+
+
+def test_any_one_thread_may_use_it(tmp_path):
+    """Opened here, run there, closed here: the context is current only inside a call."""
+    path = plan_file(tmp_path, trt11)
+    backend = open_tensorrt(world_of(trt11), path, info(), "fp32")
+    answers = []
+    worker = threading.Thread(target=lambda: answers.append(finish(backend, submit(backend, 3))))
+    worker.start()
+    worker.join(10)
+    backend.close()
+    assert answers == [6]
+
+
+def test_a_fault_is_mended_in_place_around_the_same_memory(backend, device, caplog):
+    slots = [submit(backend, value) for value in (1, 2)]
+    addresses = [s.input.ctypes.data for s in backend._all]
+    finish(backend, slots[0])
+    device.error = "CUDA_ERROR_ILLEGAL_ADDRESS"
+    with pytest.raises(RetryError, match=r"illegal memory access.*built anew in .* next one"):
+        finish(backend, slots[1])
+    assert (device.resets, device.retained) == (1, 1)
+    assert [s.input.ctypes.data for s in backend._all] == addresses
+    assert finish(backend, submit(backend, 5)) == 10
+    assert caplog.text.count("The GPU failed") == 1
+
+
+def test_frames_in_flight_during_a_fault_are_reported_lost_not_answered(backend, device):
+    first, second = submit(backend, 1), submit(backend, 2)
+    device.error = "CUDA_ERROR_LAUNCH_FAILED"
+    with pytest.raises(RetryError, match="built anew"):
+        finish(backend, first)
+    with pytest.raises(RetryError, match="This frame was lost"):
+        finish(backend, second)
+
+
+def test_a_fault_at_submit_is_mended_too(backend, device):
+    device.error = "CUDA_ERROR_ILLEGAL_ADDRESS"
+    slot = backend.acquire()
+    with pytest.raises(RetryError):
+        backend.submit(slot)
+    backend.release(slot)
+    assert finish(backend, submit(backend, 5)) == 10
+
+
+def test_an_engine_that_refuses_to_run_is_loaded_again(backend, monkeypatch):
+    engine = backend._engine
+    for lane in backend._lanes.values():
+        lane.run = partial(engine.enqueue, lane.addresses, lane.stream.handle)
+    monkeypatch.setattr(engine._context, "execute_async_v3", lambda _stream: False)
+    with pytest.raises(RetryError, match=r"TensorRT refused to run double\.plan: no reason given"):
+        submit(backend, 1)
+    assert backend._engine is not engine
+
+
+def test_a_context_that_does_not_come_back_says_restart(backend, device):
+    device.reset_works = False
+    device.error = "CUDA_ERROR_ILLEGAL_ADDRESS"
+    slot = backend.acquire()
+    with pytest.raises(FallBackError, match=r"cannot be used again in this process.*Restart"):
+        backend.submit(slot)
+    with pytest.raises(FallBackError, match=r"given up\. Restart"):
+        backend.submit(slot)
+    assert pycuda_driver._stack() == []
+
+
+def test_faults_without_end_are_not_mended_for_ever(backend, device):
+    for _ in range(FAULTS_IN_A_ROW):
+        device.error = "CUDA_ERROR_ILLEGAL_ADDRESS"
+        slot = backend.acquire()
+        with pytest.raises(RetryError):
+            backend.submit(slot)
+        backend.release(slot)
+    device.error = "CUDA_ERROR_ILLEGAL_ADDRESS"
+    with pytest.raises(FallBackError, match="it failed 4 times in a row"):
+        backend.submit(backend.acquire())
+
+
+def test_a_good_frame_ends_the_row_of_faults(backend, device):
+    for _ in range(2 * FAULTS_IN_A_ROW):
+        device.error = "CUDA_ERROR_ILLEGAL_ADDRESS"
+        slot = backend.acquire()
+        with pytest.raises(RetryError):
+            backend.submit(slot)
+        backend.release(slot)
+        assert finish(backend, submit(backend, 1)) == 2
+
+
+def test_outputs_stay_readable_through_a_fault(backend, device):
+    """Another thread may still read a lent slot when the context goes: the memory is ours."""
+    held = submit(backend, 7)
+    backend.wait(held)
+    device.error = "CUDA_ERROR_ILLEGAL_ADDRESS"
+    slot = backend.acquire()
+    with pytest.raises(RetryError):
+        backend.submit(slot)
+    assert (held.outputs[0] == 14).all()
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (
+            {"init_error": "CUDA_ERROR_NO_DEVICE"},
+            r"driver does not start \(cuInit failed: no CUDA-capable device.*Check that a GPU is",
+        ),
+        (
+            {"init_error": "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH"},
+            r"unsupported display driver.*driver is older than CUDA wants: update it",
+        ),
+        ({"devices": 0}, r"GPU cannot be opened \(cuDeviceGet failed: invalid device ordinal"),
+    ],
+)
+def test_no_usable_gpu_is_told_in_a_sentence(device, settings, words):
+    for name, value in settings.items():
+        setattr(device, name, value)
+    with pytest.raises(FallBackError, match=words):
+        Gpu()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("No module named 'pycuda'", "pycuda is not installed for this Python"),
+        ("libcuda.so.1: cannot open shared object file", "The NVIDIA driver is not installed"),
+        ("_driver.so: undefined symbol: cuGreenCtxCreate", "older than the CUDA that pycuda was"),
+    ],
+)
+def test_an_import_that_fails_says_what_is_missing(monkeypatch, text, words):
+    import builtins
+
+    real = builtins.__import__
+
+    def without(name, *args, **kwargs):
+        if name.startswith("pycuda"):
+            raise ImportError(text)
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(FallBackError, match=words):
+        Gpu()
+
+
+def test_bigger_networks_run_too(tmp_path):
+    path = plan_file(tmp_path, trt11, doubling_model(320))
+    backend = open_tensorrt(world_of(trt11), path, info(320), "fp32", slots=1)
+    assert finish(backend, submit(backend, 0.5)) == 1.0
+    backend.close()
