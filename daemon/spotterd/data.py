@@ -64,6 +64,11 @@ class Columns:
         cut: dict[str, Any] = {f.name: getattr(self, f.name)[rows] for f in fields(self)}  # type: ignore[arg-type]
         return type(self)(**cut)
 
+    def joined(self, other: Self) -> Self:
+        """These rows, then the other's."""
+        names = [f.name for f in fields(self)]  # type: ignore[arg-type]
+        return type(self)(*(np.concatenate((getattr(self, n), getattr(other, n))) for n in names))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detections(Columns):

@@ -72,7 +72,7 @@ class Tracking(Section):
     tentative_s: float = Field(0.3, gt=0, le=60, description="unconfirmed, unseen this long: gone")
     lost_s: float = Field(2.0, gt=0, le=60, description="confirmed, unseen this long: gone")
     reach: float = Field(0.5, ge=0, le=5, description="search this many object sizes around")
-    agility: float = Field(3.0, gt=0, le=100, description="acceleration, object sizes per s^2")
+    agility: float = Field(2.0, gt=0, le=100, description="acceleration, object sizes per s^2")
     label_hold_s: float = Field(1.0, ge=0, le=60, description="sureness it takes to rename a track")
 
 

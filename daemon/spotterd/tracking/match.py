@@ -1,0 +1,85 @@
+"""Which detection is which track: buffered IoU, and an assignment of least cost.
+
+A far aircraft is 10 to 30 pixels wide and may move further than that between two frames, so that
+plain IoU is 0. So both boxes are grown by the same margin first, which makes the measure one of
+distance for small boxes and one of overlap for large ones. This is the buffered IoU of Yang et
+al., "Hard to Track Objects with Irregular Motions and Similar Appearances? Make It Easier by
+Buffering the Matching Space" (WACV 2023), with a margin that knows how unsure the prediction is.
+"""
+
+import lap
+import numpy as np
+
+from spotterd.data import Bools, Ints
+from spotterd.tracking.motion import Doubles
+
+SAME_OBJECT = 0.5  # IoU from which two detections of one frame are one object
+
+
+def overlap(tracks: Doubles, margin: Doubles, seen: Doubles) -> Doubles:
+    """IoU (n, m) of boxes (n, 4) and (m, 4: centre, width, height), all grown on every side.
+
+    Args:
+        tracks: boxes of the rows.
+        margin: (n,) pixels by which a track's box, and what it is compared with, are grown.
+        seen: boxes of the columns.
+    """
+    grow = 2.0 * margin[:, None, None]
+    wh, other_wh = tracks[:, None, 2:] + grow, seen[None, :, 2:] + grow
+    apart = np.abs(tracks[:, None, :2] - seen[None, :, :2])
+    shared = np.minimum(np.minimum(wh, other_wh), (wh + other_wh) / 2.0 - apart)
+    both = _area(np.maximum(shared, 0.0))
+    return both / (_area(wh) + _area(other_wh) - both)
+
+
+def _area(wh: Doubles) -> Doubles:
+    return wh[..., 0] * wh[..., 1]
+
+
+def assign(likeness: Doubles, least: float) -> tuple[Ints, Ints]:
+    """Rows and columns of the pairs that make the sum of likeness (n, m) largest.
+
+    Pairs below `least` are not made; a row or column is in at most one pair.
+    """
+    if 0 in likeness.shape:
+        none = np.empty(0, np.int64)
+        return none, none
+    column_of, _ = lap.lapjv(
+        1.0 - likeness, extend_cost=True, cost_limit=1.0 - least, return_cost=False
+    )
+    rows = np.flatnonzero(column_of >= 0)
+    return rows, column_of[rows].astype(np.int64)
+
+
+def repeats(boxes: Doubles) -> Bools:
+    """Marks (m,) boxes, best first, that cover the same object as a better one.
+
+    NMS keeps boxes of different classes, so one object may be there as an airplane and as a drone.
+    """
+    if len(boxes) < 2:  # noqa: PLR2004
+        return np.zeros(len(boxes), np.bool_)
+    iou = overlap(boxes, np.zeros(len(boxes)), boxes)
+    marks: Bools = np.asarray(np.triu(iou > SAME_OBJECT, k=1).any(axis=0))
+    return marks
+
+
+def common_shift(off: Doubles, tolerance: float) -> Doubles | None:
+    """How far the camera moved, (2,) pixels, if pairs moved off their predictions alike.
+
+    Args:
+        off: (k, 2) where each matched object is, minus where it was expected.
+        tolerance: pixels by which a move is too small to matter.
+
+    Returns:
+        The median move; None where fewer than two pairs, no move, or no agreement: pairs must
+        typically differ from the median by less than half of the move.
+    """
+    if len(off) < 2:  # noqa: PLR2004 (one object that moves is an object that moves)
+        return None
+    middle = len(off) // 2
+    shift: Doubles = np.sort(off, axis=0)[middle]
+    length = float(np.hypot(*shift))
+    if length <= tolerance:
+        return None
+    spread = np.sort(np.hypot(*(off - shift).T))[middle]
+    return shift if spread < length / 2.0 else None
