@@ -3,6 +3,7 @@
 import typer
 
 from spotterd.cli.doctor import doctor
+from spotterd.cli.watch import watch
 
 app = typer.Typer(
     name="spotterd",
@@ -19,6 +20,7 @@ def options() -> None:
 
 
 app.command()(doctor)
+app.command()(watch)
 
 
 def main() -> None:

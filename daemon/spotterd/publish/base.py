@@ -1,8 +1,19 @@
-"""What goes out and what comes in: the two values every file of this room speaks."""
+"""What goes out, what comes in, and who keeps it meanwhile: what every file of this room speaks."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
+
+
+class Moment(NamedTuple):
+    """One moment as messages tell it: UTC, a counter that never jumps, and whether to trust UTC.
+
+    `synced` is false on a board without a clock battery until NTP has answered: 1970, then a jump.
+    """
+
+    wall_ns: int
+    mono_ns: int
+    synced: bool
 
 
 @dataclass(frozen=True, slots=True)

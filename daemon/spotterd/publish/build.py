@@ -8,8 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from spotterd.data import Detections, Event, Floats, Frame, Tracks
-from spotterd.publish.base import Message
-from spotterd.publish.clock import Moment
+from spotterd.publish.base import Message, Moment
 from spotterd.publish.payloads import (
     BoxXywhn,
     CameraStatusPayload,

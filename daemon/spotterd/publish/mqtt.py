@@ -105,7 +105,8 @@ class MqttLink:
         self._replayed_up_to = 0  # rows that waited for this connection
         self._refused = ""  # topic the broker does not take now; the outbox pauses
         self._paused_until_s = 0.0
-        self._up = threading.Event()
+        self._up = False
+        self._changed = threading.Condition()  # guards `_up` and `last_error`
         self._down_since_s = time.monotonic()
         self._stopping = threading.Event()
         self._final: Message | None = None
@@ -133,16 +134,18 @@ class MqttLink:
     @property
     def connected(self) -> bool:
         """The broker said yes, and the connection is not known to be gone."""
-        return self._up.is_set()
+        return self._up
 
     @property
     def dropped(self) -> int:
         """QoS 0 messages that were not sent, since start."""
         return self._pending.dropped
 
-    def wait_connected(self, timeout_s: float) -> bool:
-        """Wait for the broker's yes; False when it takes longer."""
-        return self._up.wait(timeout_s)
+    def wait_connected(self, timeout_s: float, *, patient: bool = True) -> bool:
+        """Wait for the broker's yes; False when it takes longer, or not `patient`, at a no."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._up or (not patient and self.last_error), timeout_s)
+            return self._up
 
     def stop(self, final: Message | None = None, timeout_s: float = 2.0) -> None:
         """Send what waits and then `final`, wait for acknowledgements, say goodbye, join.
@@ -173,8 +176,8 @@ class MqttLink:
             except Exception as error:
                 # Outermost loop of the thread: a defect costs one connection, not all to come.
                 self.counts.crashes += 1
-                self.last_error = f"A defect in the MQTT link: {error!r}."
                 log.exception("A defect in the MQTT link; connecting anew")
+                self._set(up=False, error=f"A defect in the MQTT link: {error!r}.")
             finally:
                 self._went_down()
             stable = time.monotonic() - began_s > self._backoff.most_s
@@ -228,15 +231,19 @@ class MqttLink:
         if self._subscriptions:
             connection.subscribe(self._subscriptions)
         self.counts.connects += 1
-        self.last_error = ""
         down_s = time.monotonic() - self._down_since_s
         log.info("Connected to the broker %s after %.1f s", self.broker, down_s)
-        self._up.set()
+        self._set(up=True)
+
+    def _set(self, *, up: bool, error: str = "") -> None:
+        with self._changed:
+            self._up, self.last_error = up, error
+            self._changed.notify_all()
 
     def _went_down(self) -> None:
-        if self._up.is_set():
+        if self._up:
             self._down_since_s = time.monotonic()
-        self._up.clear()
+        self._set(up=False, error=self.last_error)
         self._pending.shut()
         self._under_way.clear()
         self._refused = ""
@@ -244,7 +251,7 @@ class MqttLink:
     def _tell(self, sentence: str) -> None:
         """Keep a problem where health finds it; log it once, not at every attempt."""
         log.log(logging.DEBUG if sentence == self.last_error else logging.WARNING, "%s", sentence)
-        self.last_error = sentence
+        self._set(up=self._up, error=sentence)
 
     def _feed(self, connection: Connection) -> None:
         """Hand over what waits, as much as the broker and the network take now."""

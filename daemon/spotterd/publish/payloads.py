@@ -119,16 +119,17 @@ class LinkHealth(Payload):
 
 
 class HostHealth(Payload):
-    """The board; null where it has no such sensor."""
+    """The board; null where it does not tell."""
 
-    cpu_percent: float | None = None
-    ram_percent: float | None = None
-    rss_mb: float | None = Field(None, description="memory of the daemon")
+    cpu_percent: float | None = Field(None, description="of all cores together")
+    rss_mib: int | None = Field(None, description="memory of the daemon")
+    ram_available_mib: int | None = None
+    ram_total_mib: int | None = None
+    disk_free_mib: int | None = Field(None, description="where the state directory lies")
     gpu_percent: float | None = None
-    temperatures_c: dict[str, float] = Field(default_factory=dict)
     power_w: float | None = None
-    throttled: bool | None = None
-    disk_free_mb: float | None = Field(None, description="where the state directory lies")
+    throttled: bool | None = Field(None, description="clocks are held down (heat, power)")
+    temperatures_c: dict[str, float] = Field(default_factory=dict, description="by sensor")
 
 
 class HealthPayload(Stamped):

@@ -1,6 +1,22 @@
 """Names of all topics, pure. The contract is docs/mqtt.md."""
 
+import re
 from dataclasses import dataclass
+
+_TAILS = re.compile(
+    r"(?P<root>.+?)/(?P<tail>availability|info|state|health|event|event/[^/]+/snapshot"
+    r"|detections/[^/]+|camera/[^/]+/(status|count|snapshot)|config/(desired|reported)"
+    r"|(request|response)/[^/]+)"
+)
+
+
+def split(topic: str) -> tuple[str, tuple[str, ...]] | None:
+    """Root and the levels below it, e.g. `("spotter/roof", ("detections", "north"))`.
+
+    None where the topic is none of this contract.
+    """
+    found = _TAILS.fullmatch(topic)
+    return (found["root"], tuple(found["tail"].split("/"))) if found else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +92,9 @@ class Topics:
     def incoming(self) -> tuple[str, ...]:
         """What the daemon subscribes to: never `<root>/#`, it would hear itself."""
         return (self.config_desired, self.request("+"))
+
+    @property
+    def watched(self) -> tuple[str, ...]:
+        """What somebody who watches wants to hear, no pictures; the root may hold a `+`."""
+        cameras = (self.camera_status("+"), self.camera_count("+"), self.detections("+"))
+        return (self.availability, self.state, self.health, self.event, *cameras)
