@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from spotterd.camera.recovery import (
     LONGEST_PAUSE_S,
+    STEADY_NS,
     IllegalTransitionError,
     Recovery,
     State,
@@ -45,7 +46,7 @@ def test_every_state_and_move(state: State, move: str) -> None:
     assert now.since_ns == (5 if wanted is not state else 1)
 
 
-def test_failures_add_up_until_a_picture_comes() -> None:
+def test_failures_add_up_until_pictures_come_steadily() -> None:
     camera = Recovery.start(0)
     for n in range(1, 4):
         camera = camera.lost(n, "away", 0.0)
@@ -53,7 +54,9 @@ def test_failures_add_up_until_a_picture_comes() -> None:
         camera = camera.retry(camera.retry_ns)
         assert camera.reason == "away"
     camera = camera.picture(9)
-    assert (camera.failures, camera.reason) == (0, "")
+    assert (camera.failures, camera.reason) == (3, "")
+    assert camera.lost(9 + STEADY_NS - 1, "flaps", 0.0).failures == 4
+    assert camera.lost(9 + STEADY_NS, "again", 0.0).failures == 1
 
 
 @given(st.integers(1, 10_000), st.floats(0, 1))
@@ -72,4 +75,3 @@ def test_any_story_keeps_the_invariants(story: list[str]) -> None:
         camera = MOVES[move](camera, now_ns)
         assert (camera.state is State.BACKING_OFF) == (camera.retry_ns > 0)
         assert camera.since_ns <= now_ns
-        assert camera.state is not State.STREAMING or camera.failures == 0

@@ -2,15 +2,21 @@
 
 from pathlib import Path
 
+from spotterd.camera.argus import open_csi
 from spotterd.camera.base import Source
+from spotterd.camera.gstreamer import Pipeline, has_element
 from spotterd.camera.opencv import open_stream, open_usb
+from spotterd.camera.pipelines import custom_pipeline, rtsp_pipeline
 from spotterd.camera.replay import Looped, open_recording
 from spotterd.camera.sim import open_sim
 from spotterd.camera.uri import mask_url, scheme_of
 from spotterd.config.schema import Camera
 from spotterd.errors import BadInputError
 
-KNOWN = "a file or folder, usb:0, /dev/video0, rtsp://, rtsps://, http://, https:// and sim:"
+KNOWN = (
+    "a file or folder, usb:0, /dev/video0, csi:0, rtsp://, rtsps://, http://, https://, "
+    "gst:PIPELINE and sim:"
+)
 
 
 def open_source(camera: Camera) -> Source:
@@ -40,6 +46,13 @@ def _open(camera: Camera) -> Source:
             return open_sim(source)
         case "usb":
             return open_usb(_usb_node(source))
+        case "csi":
+            return open_csi(source)
+        case "gst":
+            pipeline = source.partition(":")[2]
+            return Pipeline(custom_pipeline(pipeline), f"gst:{mask_url(pipeline)}")
+        case "rtsp" | "rtsps" if has_element("nvv4l2decoder"):
+            return Pipeline(rtsp_pipeline(source, "tcp", jetson=True), mask_url(source))
         case "rtsp" | "rtsps" | "http" | "https":
             return open_stream(source, camera.stall_timeout_s)
     raise BadInputError(

@@ -1,7 +1,6 @@
 """Live pictures through OpenCV: USB cameras (V4L2) and network streams (FFmpeg)."""
 
 import os
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,12 +8,12 @@ from typing import Any
 import cv2
 
 from spotterd.camera.base import Shot
+from spotterd.camera.stamps import live_shot
 from spotterd.camera.uri import mask_url
 from spotterd.data import Image
 from spotterd.errors import RetryError
 
 CONNECT_TIMEOUT_S = 10.0
-OLDEST_STAMP_NS = 2_000_000_000  # a driver's stamp further back is of another clock
 
 
 class Capture:
@@ -40,15 +39,8 @@ class Capture:
         ok, bgr = self._capture.read(into)
         if not ok:
             raise RetryError(self._gone)
-        now_ns, wall_ns = time.monotonic_ns(), time.time_ns()
-        captured_ns = self._taken_ns(now_ns)
-        return Shot(bgr, captured_ns, captured_ns, wall_ns - (now_ns - captured_ns))
-
-    def _taken_ns(self, now_ns: int) -> int:
-        if not self._stamped:
-            return now_ns
-        stamp_ns = int(self._capture.get(cv2.CAP_PROP_POS_MSEC) * 1e6)
-        return stamp_ns if 0 <= now_ns - stamp_ns < OLDEST_STAMP_NS else now_ns
+        stamp_ns = int(self._capture.get(cv2.CAP_PROP_POS_MSEC) * 1e6) if self._stamped else 0
+        return live_shot(bgr, stamp_ns)
 
     def abort(self) -> None:
         """OpenCV cannot be interrupted; its own time-outs end the read."""
@@ -97,7 +89,8 @@ def open_stream(url: str, stall_timeout_s: float) -> Capture:
     shown = mask_url(url)
     timeouts = [
         *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, int(CONNECT_TIMEOUT_S * 1000)),
-        *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, int(stall_timeout_s * 1000)),
+        # A little longer than the reader waits, which then knows that it was silence.
+        *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, int(stall_timeout_s * 1000) + 500),
     ]
     capture = open_ffmpeg(url, timeouts)
     if not capture.isOpened():

@@ -75,6 +75,7 @@ class CameraReader:
         self._moving = threading.Lock()  # both threads move the state
         self._progress_ns = time.monotonic_ns()
         self._lost_ns: int | None = None
+        self._warned = False  # about the trouble that is going on
         self._session: Session | None = None
         self._left_behind: list[Session] = []
         self._wake = threading.Event()
@@ -177,10 +178,11 @@ class CameraReader:
 
     def _lose(self, reason: str) -> None:
         self._lost_ns = self._lost_ns or time.monotonic_ns()
-        level = logging.DEBUG if self._recovery.failures else logging.WARNING
-        log.log(level, "Camera %s: %s", self._name, reason)
         jitter = random.random()  # noqa: S311 (no secret)
         self._move(lambda was, now_ns: was.lost(now_ns, reason, jitter))
+        fresh = self._recovery.failures == 1
+        self._warned |= fresh
+        log.log(logging.WARNING if fresh else logging.DEBUG, "Camera %s: %s", self._name, reason)
 
     def _pause(self) -> bool:
         """Wait until the next attempt is due and the driver is not full of hung reads."""
@@ -217,9 +219,10 @@ class CameraReader:
         self._move(Recovery.picture)
         if self._lost_ns is not None:
             away_s = (time.monotonic_ns() - self._lost_ns) / 1e9
-            log.info("Camera %s: back after %.1f s.", self._name, away_s)
+            level = logging.INFO if self._warned else logging.DEBUG
+            log.log(level, "Camera %s: back after %.1f s.", self._name, away_s)
             self.reconnects += 1
-        self._lost_ns = None
+        self._lost_ns, self._warned = None, False
         self._wake.set()  # silence is now measured by `stall_timeout_s`
 
     # Both

@@ -6,6 +6,7 @@ from enum import Enum
 from typing_extensions import Self
 
 FIRST_PAUSE_S = 0.25
+STEADY_NS = 10_000_000_000  # pictures for this long: the trouble before is forgotten
 LONGEST_PAUSE_S = 3.0  # a camera that is plugged in again is back within 5 s
 
 
@@ -26,7 +27,7 @@ def pause_s(failures: int, jitter: float) -> float:
     """Wait before the next attempt: doubles with each failure, bounded, then 50-100 % of that.
 
     Args:
-        failures: attempts that failed since the last picture, from 1.
+        failures: attempts that failed in a row, from 1.
         jitter: 0..1, so that cameras on one switch do not come back in step.
     """
     longest = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(failures - 1, 16))
@@ -41,7 +42,8 @@ class Recovery:
         state: where it is.
         since_ns: when it got there, CLOCK_MONOTONIC.
         reason: why, as a sentence for people; empty while all is well.
-        failures: attempts that failed since the last picture.
+        failures: attempts that failed in a row; one that gave pictures for less than `STEADY_NS`
+            counts as failed, so that a flapping camera is left alone for longer and longer.
         retry_ns: when to try again (backing off only).
     """
 
@@ -61,7 +63,7 @@ class Recovery:
         self._only("picture", State.CONNECTING, State.STREAMING, State.STALLED)
         if self.state is State.STREAMING:
             return self
-        return Recovery(State.STREAMING, now_ns)
+        return Recovery(State.STREAMING, now_ns, failures=self.failures)
 
     def silent(self, now_ns: int, reason: str) -> "Recovery":
         """No picture for too long."""
@@ -71,7 +73,8 @@ class Recovery:
     def lost(self, now_ns: int, reason: str, jitter: float) -> "Recovery":
         """The source is closed (or given up); wait, longer after each failure."""
         self._only("lost", State.CONNECTING, State.STREAMING, State.STALLED)
-        failures = self.failures + 1
+        steady = self.state is State.STREAMING and now_ns - self.since_ns >= STEADY_NS
+        failures = 1 if steady else self.failures + 1
         retry_ns = now_ns + int(pause_s(failures, jitter) * 1e9)
         return Recovery(State.BACKING_OFF, now_ns, reason, failures, retry_ns)
 

@@ -1,0 +1,161 @@
+"""The Jetson's pipeline, unmodified, on elements with the Jetson's names."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from queue import Queue
+
+import pytest
+from gi.repository import GLib, Gst
+
+from spotterd.camera import argus
+from spotterd.camera.argus import CsiCamera, Wedge, open_csi
+from spotterd.camera.base import CameraStatus
+from spotterd.camera.open import open_source
+from spotterd.camera.reader import CameraReader
+from spotterd.config.schema import Camera
+from spotterd.errors import BadInputError, RetryError
+
+SMALL = "width=320&height=240"
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(argus, "_wedge", Wedge())
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator["Queue[CsiCamera]"]:
+    """A reader on csi:0, and every source that it opened."""
+    sources: Queue[CsiCamera] = Queue()
+
+    def opener(config: Camera) -> CsiCamera:
+        sources.put(open_csi(config.source))
+        return sources.queue[-1]
+
+    told: Queue[CameraStatus] = Queue()
+    reader = CameraReader(
+        "roof",
+        Camera(source=f"csi:0?{SMALL}", stall_timeout_s=0.5),
+        lambda frame, _live: frame.release(),
+        told.put,
+        opener,
+    )
+    reader.start()
+    sources.told, sources.reader = told, reader
+    yield sources
+    reader.stop(2.0)
+
+
+def wait_for(told: "Queue[CameraStatus]", state: str) -> CameraStatus:
+    while True:
+        status = told.get(timeout=10)
+        if status.state == state:
+            return status
+
+
+@pytest.mark.parametrize(
+    ("options", "shape"),
+    [
+        (SMALL, (240, 320, 3)),
+        (f"{SMALL}&flip=180&fps=15", (240, 320, 3)),
+        (f"{SMALL}&mode=1", (240, 320, 3)),
+        ("", (1080, 1920, 3)),
+    ],
+)
+def test_pictures_come(options: str, shape: tuple[int, ...]) -> None:
+    camera = open_source(Camera(source=f"csi:0?{options}"))
+    for _ in range(3):
+        shot = camera.read(None)
+    assert shot.bgr.shape == shape
+    assert time.monotonic_ns() - shot.captured_ns < 1e9
+    assert argus._wedge.streaming == 1
+    camera.close()
+    camera.close()
+    assert argus._wedge.streaming == 0
+
+
+def test_two_sensors_at_once() -> None:
+    cameras = [open_csi(f"csi:{n}?{SMALL}") for n in (0, 1)]
+    means = [camera.read(None).bgr.mean() for camera in cameras]
+    assert abs(means[0] - means[1]) > 3  # the stand-ins show different pictures
+    for camera in cameras:
+        camera.close()
+
+
+def test_a_wrong_sensor_is_told_and_no_reason_to_restart_anything() -> None:
+    for _ in range(5):
+        with pytest.raises(RetryError, match="csi:2 failed: Invalid camera device specified"):
+            open_csi("csi:2").read(None)
+    assert argus._wedge.failures == 0
+
+
+def test_a_wrong_option_is_told() -> None:
+    with pytest.raises(BadInputError, match="flip"):
+        open_csi("csi:0?flip=sideways")
+    with pytest.raises(BadInputError, match="write csi:0"):
+        open_csi("csi:front")
+
+
+@pytest.mark.parametrize("fault", ["error", "eos", "hang"])
+def test_faults_in_mid_stream_are_recovered_from(opened: "Queue[CsiCamera]", fault: str) -> None:
+    wait_for(opened.told, "online")
+    camera = opened.get(timeout=10)
+    pipeline = camera._pipeline._pipeline
+    if fault == "error":
+        source = pipeline.get_by_name("frames")
+        wrong = GLib.Error.new_literal(Gst.stream_error_quark(), "CaptureSession broke", 1)
+        pipeline.get_bus().post(Gst.Message.new_error(source, wrong, "shim"))
+        pipeline.set_state(Gst.State.PAUSED)  # as after a real one: no more pictures
+        said = "CaptureSession broke"
+    elif fault == "eos":
+        pipeline.send_event(Gst.Event.new_eos())
+        said = "ended its stream"
+    else:
+        pad = pipeline.get_by_name("frames").get_static_pad("sink")
+        pad.add_probe(
+            Gst.PadProbeType.BLOCK | Gst.PadProbeType.BUFFER, lambda *_: Gst.PadProbeReturn.OK
+        )
+        said = "No picture for"
+    if fault == "hang":
+        assert said in wait_for(opened.told, "stalled").reason
+    else:
+        assert said in wait_for(opened.told, "offline").reason
+    wait_for(opened.told, "online")
+    assert opened.reader.reconnects == 1
+    assert opened.reader.hung == 0
+
+
+def test_a_stuck_daemon_is_restarted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sensor that never gives its first picture, three times in a row."""
+    calls = tmp_path / "calls"
+    tool = tmp_path / "systemctl"
+    tool.write_text(f'#!/bin/sh\necho "$@" >> {calls}\n')
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(argus, "FIRST_PICTURE_S", 0.2)
+    monkeypatch.setattr(
+        argus, "csi_pipeline", lambda *_: f"videotestsrc ! valve drop=true ! {SINK}"
+    )
+    said = []
+    for _ in range(7):
+        camera = open_csi("csi:0")
+        with pytest.raises(RetryError) as told:
+            camera.read(None)
+        camera.close()
+        said.append(str(told.value))
+    assert ["was restarted" in text for text in said] == [False, False, True] + [False] * 4
+    assert calls.read_text() == "--no-ask-password restart nvargus-daemon.service\n"
+
+
+def test_a_restart_that_is_not_allowed_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool = tmp_path / "systemctl"
+    tool.write_text("#!/bin/sh\necho 'Access denied' >&2\nexit 4\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert "may not be restarted (Access denied)" in argus.restart()
+
+
+SINK = "appsink name=frames"

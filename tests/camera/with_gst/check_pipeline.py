@@ -1,0 +1,109 @@
+"""Real pipelines: formats, stamps, and every way they end."""
+
+import logging
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from spotterd.camera.gstreamer import Pipeline, has_element
+from spotterd.camera.open import open_source
+from spotterd.camera.pipelines import custom_pipeline, rtsp_pipeline
+from spotterd.config.schema import Camera
+from spotterd.errors import BadInputError, RetryError
+
+BLUE = "videotestsrc is-live=true pattern=blue"
+
+
+@pytest.mark.parametrize("size", [(64, 48), (322, 200), (642, 362)])
+@pytest.mark.parametrize("form", ["NV12", "BGR", "BGRx", "YUY2", "I420", "GRAY8"])
+def test_every_format_becomes_bgr_in_the_lent_buffer(form: str, size: tuple[int, int]) -> None:
+    width, height = size
+    source = Pipeline(
+        custom_pipeline(f"{BLUE} ! video/x-raw,format={form},width={width},height={height}"), "test"
+    )
+    buffer = np.empty((height, width, 3), np.uint8)
+    try:
+        shot = source.read(buffer)
+        assert shot.bgr is buffer
+        if form != "GRAY8":
+            assert np.abs(buffer.reshape(-1, 3).mean(0) - (255, 0, 0)).max() < 4
+        assert buffer.std(axis=(0, 1)).max() < 1  # no row is skewed
+    finally:
+        source.close()
+
+
+def test_stamps_are_of_the_monotonic_clock_and_grow() -> None:
+    source = open_source(Camera(source=f"gst:{BLUE} ! video/x-raw,framerate=50/1"))
+    shots = [source.read(None) for _ in range(10)]
+    assert 0 <= time.monotonic_ns() - shots[-1].captured_ns < 1e9
+    steps = np.diff([shot.captured_ns for shot in shots]) / 1e6
+    assert abs(np.median(steps) - 20) < 3
+    assert source.fps == 50
+    assert abs(shots[-1].wall_ns - time.time_ns()) < 1e9
+    source.close()
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "said"),
+    [
+        (f"{BLUE} num-buffers=3", "ended its stream"),
+        (f"{BLUE} ! identity error-after=3", "failed: .*identity"),
+        ("v4l2src device=/dev/video97", "failed: Cannot identify device"),
+    ],
+)
+def test_the_end_of_a_pipeline_is_a_reason_to_open_it_again(pipeline: str, said: str) -> None:
+    with pytest.raises(RetryError, match=said):
+        drain(f"gst:{pipeline}")
+
+
+@pytest.mark.parametrize("pipeline", ["nonsense ! fakesink", "videotestsrc pattern=nothing", ""])
+def test_what_is_no_pipeline_is_the_users_mistake(pipeline: str) -> None:
+    with pytest.raises(BadInputError, match="is no pipeline"):
+        drain(f"gst:{pipeline}")
+
+
+def test_a_silent_pipeline_is_left_by_abort() -> None:
+    source = open_source(Camera(source=f"gst:{BLUE} ! valve drop=true"))
+    threading.Timer(0.1, source.abort).start()
+    began = time.monotonic()
+    with pytest.raises(RetryError, match="is silent"):
+        source.read(None)
+    assert time.monotonic() - began < 1.0
+    source.close()
+
+
+def test_no_thread_or_pipeline_stays_after_close() -> None:
+    drained = threading.active_count()
+    for _ in range(10):
+        source = open_source(Camera(source=f"gst:{BLUE}"))
+        source.read(None)
+        source.close()
+        source.close()
+    assert threading.active_count() == drained
+
+
+def test_a_password_shows_nowhere(caplog: pytest.LogCaptureFixture) -> None:
+    pipeline = custom_pipeline("rtspsrc location=rtsp://user:hidden@127.0.0.1:1/x ! decodebin")
+    with caplog.at_level(logging.DEBUG), pytest.raises(RetryError) as told:
+        Pipeline(pipeline, "roof").read(None)
+    assert "hidden" not in str(told.value) + caplog.text
+
+
+def test_the_pipeline_of_a_network_camera_parses() -> None:
+    Pipeline(rtsp_pipeline('rtsp://u:p"w\\@127.0.0.1:1/x?a=1&b', "udp", jetson=False), "x").close()
+
+
+def test_elements_are_asked_for_by_name() -> None:
+    assert has_element("videotestsrc")
+    assert not has_element("nvv4l2decoder-of-nobody")
+
+
+def drain(source: str) -> None:
+    opened = open_source(Camera(source=source))
+    try:
+        for _ in range(100):
+            opened.read(None)
+    finally:
+        opened.close()
