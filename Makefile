@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export SPOTTERD_STATE_DIR ?= $(CURDIR)/out/state
 
-.PHONY: help demo test check bench clean
+.PHONY: help demo test check bench deb clean
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -24,6 +24,9 @@ check: .venv/.test ## ruff, mypy --strict, layers
 
 bench: .venv/.test ## frames/s and CPU time, as ratios of one run
 	@$(BIN)/spotterd bench $(ARGS)
+
+deb: .venv/.demo ## Debian package in dist/ (VENDOR=1: all Python packages inside, no network needed)
+	@tools/deb.sh $(if $(VENDOR),--vendor)
 
 clean: ## remove the environment and everything made here
 	rm -rf .venv out build dist daemon/*.egg-info

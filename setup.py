@@ -5,7 +5,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
-VERSION = (ROOT / "daemon/spotterd/version.py").read_text().split('"')[1]
+VERSION = (ROOT / "daemon/spotterd/version.py").read_text().split('"')[-2]
 
 EXTRAS = {
     # The demo's broker, in Python, so that nothing has to be installed or configured.
@@ -15,6 +15,8 @@ EXTRAS = {
     # JetPack brings tensorrt; apt brings systemd and gi. No aarch64 wheels exist for these.
     "jetson": ["pycuda>=2024.1", "systemd-python>=235"],
     "metrics": ["prometheus-client>=0.20"],
+    # Figures of discrete GPUs, and of Thor.
+    "nvml": ["nvidia-ml-py>=12"],
 }
 EXTRAS["test"] = [
     *EXTRAS["demo"],
@@ -44,6 +46,7 @@ setup(
     # The data rooms travel beside the package: <prefix>/share/spotterd/{config.yaml,engines,...}.
     data_files=[
         ("share/spotterd", ["config.yaml"]),
+        ("share/spotterd/systemd", [str(p.relative_to(ROOT)) for p in ROOT.glob("systemd/*")]),
         ("share/spotterd/engines", [str(p.relative_to(ROOT)) for p in ROOT.glob("engines/sky*")]),
     ],
     install_requires=[

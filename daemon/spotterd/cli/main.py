@@ -2,6 +2,7 @@
 
 import typer
 
+from spotterd.cli import service
 from spotterd.cli.doctor import doctor
 from spotterd.cli.watch import watch
 
@@ -21,6 +22,7 @@ def options() -> None:
 
 app.command()(doctor)
 app.command()(watch)
+app.add_typer(service.app, name="service")
 
 
 def main() -> None:
