@@ -76,6 +76,21 @@ class Tracking(Section):
     label_hold_s: float = Field(1.0, ge=0, le=60, description="sureness it takes to rename a track")
 
 
+class Gate(Section):
+    """How near a built engine must come to the FP32 model to be used."""
+
+    recall: Fraction = Field(0.95, description="share of the FP32 model's detections it finds")
+    ap50: Fraction = Field(0.9, description="AP50 with the FP32 model's detections as the truth")
+    score_shift: Fraction = Field(0.05, description="mean change of a score, at most")
+
+
+class Harvest(Section):
+    """Pictures of the board's own cameras, kept for a later calibration."""
+
+    keep: int = Field(240, ge=0, le=10_000, description="pictures kept on disk; 0: none")
+    interval_s: float = Field(60.0, ge=1, description="least time between two of one kind")
+
+
 class Engines(Section):
     """What runs the model."""
 
@@ -86,6 +101,17 @@ class Engines(Section):
         "auto", description="auto: the fastest that passes the accuracy gate"
     )
     threads: int = Field(0, ge=0, le=256, description="CPU threads of ONNX Runtime; 0: all cores")
+    dla_core: int | None = Field(
+        None, ge=0, le=3, description="deep learning accelerator of a Jetson; none: the GPU"
+    )
+    max_bytes: int = Field(
+        2_000_000_000, ge=0, description="disk space for built engines; the oldest go first"
+    )
+    calibration: str | None = Field(
+        None, description="folder of INT8 calibration pictures; none: imported, else bundled ones"
+    )
+    gate: Gate = Gate()
+    harvest: Harvest = Harvest()
 
 
 class Mqtt(Section):
