@@ -1,10 +1,14 @@
 """The command `spotterd`: one small module per command, imported only when it is used."""
 
+import sys
+
 import typer
 
 from spotterd.cli import service
 from spotterd.cli.doctor import doctor
+from spotterd.cli.evaluate import evaluate
 from spotterd.cli.watch import watch
+from spotterd.errors import BadInputError
 
 app = typer.Typer(
     name="spotterd",
@@ -23,8 +27,13 @@ def options() -> None:
 app.command()(doctor)
 app.command()(watch)
 app.add_typer(service.app, name="service")
+app.command()(evaluate)
 
 
 def main() -> None:
-    """Entry point."""
-    app()
+    """Entry point; bad input is one sentence on stderr and exit 2."""
+    try:
+        app()
+    except BadInputError as error:
+        typer.echo(f"spotterd: {error}", err=True)
+        sys.exit(2)
