@@ -5,6 +5,7 @@ import sys
 import typer
 
 from spotterd.cli import service
+from spotterd.cli.detect import detect
 from spotterd.cli.doctor import doctor
 from spotterd.cli.evaluate import evaluate
 from spotterd.cli.watch import watch
@@ -24,6 +25,7 @@ def options() -> None:
     """Watches the sky on a Jetson board and reports aircraft over MQTT."""
 
 
+app.command()(detect)
 app.command()(doctor)
 app.command()(watch)
 app.add_typer(service.app, name="service")
