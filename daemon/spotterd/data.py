@@ -51,6 +51,11 @@ class Frame:
         height, width = self.bgr.shape[:2]
         return width, height
 
+    @property
+    def live(self) -> bool:
+        """Taken by a camera now (not read from a recording): it may grow too old."""
+        return self.stream_ns == self.captured_ns
+
 
 class Columns:
     """Parallel arrays of equal length; `[mask]`, `[indices]` or `[slice]` cut every one."""

@@ -173,6 +173,7 @@ class CameraReader:
         if error is not None:
             log.error("Camera %s: %s", self._name, error)
         reason = str(error or "The recording is over.")
+        self.ended.set()  # before it is told: who hears that it is offline may ask for how long
         self._on_status(CameraStatus("offline", reason, time.monotonic_ns()))
         return False
 

@@ -4,12 +4,14 @@ import sys
 
 import typer
 
-from spotterd.cli import service
-from spotterd.cli.detect import detect
+from spotterd.cli import config, service
+from spotterd.cli.bench import bench
+from spotterd.cli.demo import demo
 from spotterd.cli.doctor import doctor
 from spotterd.cli.evaluate import evaluate
+from spotterd.cli.run import run
 from spotterd.cli.watch import watch
-from spotterd.errors import BadInputError
+from spotterd.errors import BadInputError, SpotterdError
 
 app = typer.Typer(
     name="spotterd",
@@ -19,23 +21,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-
-@app.callback()
-def options() -> None:
-    """Watches the sky on a Jetson board and reports aircraft over MQTT."""
-
-
-app.command()(detect)
-app.command()(doctor)
+app.command()(demo)
+app.command()(run)
 app.command()(watch)
-app.add_typer(service.app, name="service")
 app.command()(evaluate)
+app.command()(bench)
+app.command()(doctor)
+app.add_typer(config.app, name="config")
+app.add_typer(service.app, name="service")
 
 
 def main() -> None:
-    """Entry point; bad input is one sentence on stderr and exit 2."""
+    """Entry point: what we raise on purpose is shown as its sentence, without a traceback."""
     try:
         app()
     except BadInputError as error:
-        typer.echo(f"spotterd: {error}", err=True)
+        print(f"spotterd: {error}", file=sys.stderr)
         sys.exit(2)
+    except SpotterdError as error:
+        print(f"spotterd: {error}", file=sys.stderr)
+        sys.exit(1)

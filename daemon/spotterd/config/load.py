@@ -7,11 +7,25 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from spotterd.config.explain import problems_of
+from spotterd.config.explain import Problem, problems_of
 from spotterd.config.merge import Tree, merge
 from spotterd.config.schema import Config
 from spotterd.errors import BadInputError
 from spotterd.paths import SYSTEM_CONFIG
+
+
+class InvalidConfigError(BadInputError):
+    """A configuration with mistakes.
+
+    Attributes:
+        problems: all of them.
+    """
+
+    def __init__(self, origin: str, problems: list[Problem]) -> None:
+        listed = "\n".join(f"  - {problem}" for problem in problems)
+        count = f"{len(problems)} problem" + ("s" if len(problems) > 1 else "")
+        super().__init__(f"{origin} has {count}:\n{listed}")
+        self.problems = problems
 
 
 class _UniqueKeys(yaml.SafeLoader):
@@ -75,15 +89,12 @@ def validate(tree: Mapping[str, Any], origin: str) -> Config:
     """Make a `Config` of a plain tree.
 
     Raises:
-        BadInputError: with every problem at once, each with its path.
+        InvalidConfigError: with every problem at once, each with its path.
     """
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
-        problems = problems_of(error, Config)
-        listed = "\n".join(f"  - {problem}" for problem in problems)
-        count = f"{len(problems)} problem" + ("s" if len(problems) > 1 else "")
-        raise BadInputError(f"{origin} has {count}:\n{listed}") from error
+        raise InvalidConfigError(origin, problems_of(error, Config)) from error
 
 
 def load(path: Path | None = None, command_line: Mapping[str, Any] | None = None) -> Config:

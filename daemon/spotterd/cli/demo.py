@@ -1,0 +1,137 @@
+"""`spotterd demo`: a broker, the daemon and a live table, with nothing to install or configure."""
+
+import json
+import queue
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+if TYPE_CHECKING:
+    from spotterd.cli.live import Board, LiveTable
+    from spotterd.publish.base import Incoming
+    from spotterd.publish.mqtt import MqttLink
+
+LISTEN_S = 0.5  # how soon the end of the daemon is noticed
+STOP_S = 5.0
+NODE = "demo"
+
+
+def demo(
+    source: Annotated[str, typer.Option(help="a clip, a camera, a stream, or sim:")] = "sim:",
+    seconds: Annotated[float, typer.Option(help="how long to watch", min=1)] = 20.0,
+    port: Annotated[int, typer.Option(help="of the demo's broker; 0: any free one")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="the summary as one document")] = False,
+    config: Annotated[Optional[Path], typer.Option(help="configuration file")] = None,  # noqa: UP045
+) -> None:
+    """Run everything here: an embedded broker, the daemon, and a table of what it publishes."""
+    from spotterd.cli.live import LiveTable
+    from spotterd.publish.broker import DemoBroker
+
+    with DemoBroker(port) as broker, _listening(broker.url) as link, LiveTable() as table:
+        if not as_json:
+            print(f"Broker on {broker.url}; watching {source} for {seconds:g} s.", flush=True)
+        with _daemon(broker.url, source, config) as child:
+            _show(link, table, child, seconds)
+        _drain(link, table)
+    board = next(iter(table.boards.values()), None)
+    if child.returncode not in (0, None):
+        raise typer.Exit(child.returncode)
+    if board is None:
+        raise typer.Exit(1)
+    summary = _summary(board)
+    print(json.dumps(summary) if as_json else _sentences(summary))
+
+
+@contextmanager
+def _daemon(url: str, source: str, config: Path | None) -> "Iterator[subprocess.Popen[bytes]]":
+    """The real daemon in a process of its own, stopped in order at the end."""
+    command = [sys.executable, "-m", "spotterd", "run", "--broker", url, "--source", source]
+    if config:
+        command += ["--config", str(config)]
+    child = subprocess.Popen([*command, "--node", NODE, "--log-level", "error"])  # noqa: S603
+    try:
+        yield child
+    finally:
+        child.terminate()
+        try:
+            child.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+@contextmanager
+def _listening(url: str) -> "Iterator[MqttLink]":
+    from spotterd.config.schema import Mqtt
+    from spotterd.errors import RetryError
+    from spotterd.publish.mqtt import MqttLink
+    from spotterd.publish.outbox import Outbox
+    from spotterd.publish.topics import Topics
+
+    topics = Topics(f"spotter/{NODE}").watched
+    link = MqttLink(Mqtt(url=url), "demo-viewer", Outbox(), subscriptions=topics)
+    link.start()
+    try:
+        if not link.wait_connected(STOP_S):
+            raise RetryError(link.last_error or "The demo's broker does not answer.")
+        yield link
+    finally:
+        link.stop(timeout_s=1)
+
+
+def _show(
+    link: "MqttLink", table: "LiveTable", child: "subprocess.Popen[bytes]", seconds: float
+) -> None:
+    """Feed the table until time is up or the daemon ends (at the end of a recording)."""
+    ends_s = time.monotonic() + seconds
+    try:
+        while (left_s := ends_s - time.monotonic()) > 0 and child.poll() is None:
+            try:
+                heard: Incoming = link.inbox.get(timeout=min(left_s, LISTEN_S))
+            except queue.Empty:
+                continue
+            table.feed(heard.topic, heard.payload)
+    except KeyboardInterrupt:
+        return  # a summary is still wanted
+
+
+def _drain(link: "MqttLink", table: "LiveTable") -> None:
+    """What was under way when the daemon ended."""
+    while True:
+        try:
+            heard = link.inbox.get(timeout=LISTEN_S)
+        except queue.Empty:
+            return
+        table.feed(heard.topic, heard.payload)
+
+
+def _summary(board: "Board") -> dict[str, Any]:
+    health = board.health
+    return {
+        "frames": sum(camera["frames"] for camera in (health.get("cameras") or {}).values()),
+        "fps": health.get("fps"),
+        "latency_ms": health.get("latency_ms"),
+        "messages": board.frames,
+        "detections": dict(board.by_class),
+        "events": dict(board.events),
+    }
+
+
+def _sentences(summary: dict[str, Any]) -> str:
+    latency = summary["latency_ms"] or {"p50": "-", "p95": "-"}
+    return (
+        f"\n{summary['frames']} frames at {summary['fps']} frames/s, capture to publish "
+        f"p50 {latency['p50']} ms, p95 {latency['p95']} ms.\n"
+        f"Detections in {summary['messages']} messages: {_listed(summary['detections'])}.\n"
+        f"Events: {_listed(summary['events'])}."
+    )
+
+
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{number} {what}" for what, number in counts.items()) or "none"

@@ -1,0 +1,38 @@
+"""`spotterd run`: the daemon in the foreground."""
+
+import signal
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+
+def run(
+    config: Annotated[Optional[Path], typer.Option(help="configuration file")] = None,  # noqa: UP045
+    source: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="one camera: a video, folder, usb:0, csi:0, rtsp://..., sim:"),
+    ] = None,
+    broker: Annotated[Optional[str], typer.Option(help="mqtt://HOST:PORT or mqtts://...")] = None,  # noqa: UP045
+    node: Annotated[Optional[str], typer.Option(help="name of this board in topics")] = None,  # noqa: UP045
+    seconds: Annotated[Optional[float], typer.Option("--for", help="stop after so long")] = None,  # noqa: UP045
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error")] = "info",
+) -> None:
+    """Watch the sky and report over MQTT, until told to stop."""
+    from spotterd.config.load import load
+    from spotterd.service.journal import set_up_logging
+    from spotterd.service.supervisor import NEVER, Daemon
+    from spotterd.service.systemd import Notifier
+
+    set_up_logging(log_level)
+    chosen: dict[str, Any] = {}
+    if source is not None:
+        chosen["cameras"] = {"main": {"source": source}}
+    if broker is not None:
+        chosen["mqtt"] = {"url": broker}
+    if node is not None:
+        chosen["node"] = node
+    daemon = Daemon(load(config, chosen), Notifier())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda got, _frame: daemon.stop(signal.Signals(got).name))
+    daemon.run(NEVER if seconds is None else seconds)

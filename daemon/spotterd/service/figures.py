@@ -1,0 +1,64 @@
+"""The health message from what the rooms measured. Pure but for asking the link."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from spotterd.health.host import HostFigures
+from spotterd.health.meters import Figures
+from spotterd.publish.mqtt import MqttLink
+from spotterd.publish.payloads import (
+    CameraHealth,
+    HostHealth,
+    Latency,
+    LinkHealth,
+)
+
+
+def figures(
+    told: Figures,
+    host: HostFigures,
+    link: MqttLink,
+    reconnects: Mapping[str, int],
+) -> dict[str, Any]:
+    """Fields of `HealthPayload`."""
+    return {
+        "uptime_s": round(told.uptime_s, 1),
+        "fps": round(told.fps, 2),
+        "latency_ms": _latency(told),
+        "dropped": sum(camera.dropped for camera in told.cameras),
+        "errors": told.errors + link.counts.crashes,
+        "queues": {queue.name: queue.depth for queue in told.queues},
+        "cameras": {
+            camera.name: CameraHealth(
+                fps=round(camera.fps, 2),
+                frames=camera.done,
+                dropped=camera.dropped,
+                reconnects=reconnects.get(camera.name, 0),
+            )
+            for camera in told.cameras
+        },
+        "link": LinkHealth(
+            reconnects=max(0, link.counts.connects - 1),
+            dropped=link.dropped,
+            refused=link.counts.refused,
+        ),
+        "host": _host(host),
+    }
+
+
+def _latency(told: Figures) -> Latency | None:
+    if told.latency is None:
+        return None
+    took = told.latency
+    return Latency(p50=round(took.p50_ms, 1), p95=round(took.p95_ms, 1), p99=round(took.p99_ms, 1))
+
+
+def _host(host: HostFigures) -> HostHealth:
+    return HostHealth(
+        cpu_percent=host.cpu_percent,
+        rss_mib=host.process_rss_mib,
+        ram_available_mib=host.ram_available_mib,
+        ram_total_mib=host.ram_total_mib,
+        disk_free_mib=host.disk_free_mib,
+        temperatures_c={zone.name: zone.celsius for zone in host.thermal},
+    )

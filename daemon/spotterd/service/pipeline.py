@@ -1,0 +1,170 @@
+"""Cameras, detect and interpret, joined by mailboxes: everything between a lens and a message."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from spotterd.camera.base import CameraStatus
+from spotterd.camera.reader import CONNECT_LIMIT_S, CameraReader
+from spotterd.config.schema import Config
+from spotterd.data import Frame
+from spotterd.errors import BadInputError
+from spotterd.health.meters import Meters
+from spotterd.inference.detector import Detector
+from spotterd.service.detect import Detect, Inferred
+from spotterd.service.interpret import Interpret, View
+from spotterd.service.mailbox import Mailbox
+from spotterd.service.report import Report
+from spotterd.service.stage import Stage
+from spotterd.service.watchdog import Progress
+
+log = logging.getLogger(__name__)
+
+CAMERA_STOP_S = 0.5  # then its hung read is left behind
+DRAIN_S = 0.5  # a stage, for frames under way
+STUCK_S = 10.0  # a stage without progress for so long does not come back
+CAMERA_MARGIN_S = 3.0  # see CameraReader.progress_ns
+
+
+@dataclass(frozen=True, slots=True)
+class CameraTold:
+    """A camera's status changed."""
+
+    name: str
+    status: CameraStatus
+
+
+@dataclass(frozen=True, slots=True)
+class FirstFrame:
+    """A camera's first frame went the whole way."""
+
+    camera: str
+
+
+@dataclass(frozen=True, slots=True)
+class StageEnded:
+    """A stage is over; with an error, if it gave up."""
+
+    name: str
+    error: Exception | None
+
+
+News: TypeAlias = CameraTold | FirstFrame | StageEnded
+
+
+class Pipeline:
+    """One configuration at work.
+
+    Args:
+        config: cameras, thresholds, what to publish.
+        detector: taken over: `stop` closes its backend.
+        report: where messages go.
+        meters: fed by every stage.
+        post: takes news, from any thread; must not block.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        detector: Detector,
+        report: Report,
+        meters: Meters,
+        post: Callable[[News], None],
+    ) -> None:
+        self._meters = meters
+        self._post = post
+        self._frames = Mailbox[Frame](self._drop)
+        self._results = Mailbox[Inferred](Inferred.release)
+        max_age_ns = {name: cam.max_age_ms * 1_000_000 for name, cam in config.cameras.items()}
+        self._detect = Detect(detector, self._frames, self._results, max_age_ns, meters)
+        views = {name: View(name, config, report) for name in config.cameras}
+        interpret = Interpret(self._results, views, meters, lambda cam: post(FirstFrame(cam)))
+        self._stages = [
+            Stage("detect", self._detect.turn, self._ended, meters),
+            Stage("interpret", interpret.turn, self._ended, meters),
+        ]
+        self._readers = {
+            name: CameraReader(name, camera, self._deliver, self._told(name))
+            for name, camera in config.cameras.items()
+        }
+        self._limits_s = {
+            name: max(camera.stall_timeout_s, CONNECT_LIMIT_S) + CAMERA_MARGIN_S
+            for name, camera in config.cameras.items()
+        }
+        meters.watch_queue("frames", self._frames.__len__)
+        meters.watch_queue("results", self._results.__len__)
+
+    @property
+    def detector(self) -> Detector:
+        """What detects now."""
+        return self._detect.detector
+
+    @property
+    def over(self) -> bool:
+        """All cameras were recordings, and all are read to their ends (or cannot be read)."""
+        return all(reader.ended.is_set() for reader in self._readers.values())
+
+    @property
+    def errors(self) -> dict[str, BadInputError]:
+        """Cameras that will never work, and why."""
+        return {name: r.error for name, r in self._readers.items() if r.error is not None}
+
+    @property
+    def reconnects(self) -> dict[str, int]:
+        """By camera, since the start."""
+        return {name: reader.reconnects for name, reader in self._readers.items()}
+
+    def start(self) -> None:
+        """Start all threads."""
+        for stage in self._stages:
+            stage.start()
+        for reader in self._readers.values():
+            reader.start()
+
+    def swap(self, detector: Detector) -> None:
+        """Detect with another detector from the next frame on."""
+        self._detect.swap(detector)
+
+    def progress(self) -> list[Progress]:
+        """Signs of life of every stage and camera, for the watchdog."""
+        stages = [Progress(stage.name, stage.progress_ns, STUCK_S) for stage in self._stages]
+        # A camera's own recovery replaces what hangs; a restart of the daemon would not do more.
+        cameras = [
+            Progress(f"camera {name}", reader.progress_ns, self._limits_s[name], required=False)
+            for name, reader in self._readers.items()
+            if not reader.ended.is_set()
+        ]
+        return stages + cameras
+
+    def stop(self) -> None:
+        """Finish the frames under way and end every thread, within about 1.5 s."""
+        # Closed first: a recording's reader may be waiting for room in it.
+        self._frames.close()
+        deadline_s = time.monotonic() + CAMERA_STOP_S
+        for reader in self._readers.values():
+            reader.stop(max(0.0, deadline_s - time.monotonic()))
+        still = [stage.name for stage in self._stages if not stage.join(DRAIN_S)]
+        if still:
+            log.warning("Left behind, busy: %s.", ", ".join(still))
+        else:
+            self.detector.backend.close()
+
+    def _deliver(self, frame: Frame, live: bool) -> None:  # noqa: FBT001 (CameraReader's contract)
+        self._meters.captured(frame.camera)
+        if live:
+            self._frames.put_newest(frame.camera, frame)
+        else:
+            self._frames.put_in_order(frame.camera, frame)
+
+    def _drop(self, frame: Frame) -> None:
+        self._meters.dropped(frame.camera)
+        frame.release()
+
+    def _told(self, name: str) -> Callable[[CameraStatus], None]:
+        return lambda status: self._post(CameraTold(name, status))
+
+    def _ended(self, name: str, error: Exception | None) -> None:
+        if error is not None:
+            self._post(StageEnded(name, error))

@@ -1,0 +1,132 @@
+"""Says things to the broker: builds the payload, names the topic, chooses QoS and retain.
+
+One method a topic of docs/mqtt.md; any thread may call any of them, none waits.
+"""
+
+import json
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from spotterd.camera.base import CameraStatus
+from spotterd.data import Detections, Frame, Tracks
+from spotterd.health.clock import clock_synced
+from spotterd.inference.detector import Detector
+from spotterd.publish import build
+from spotterd.publish.base import Message, Moment
+from spotterd.publish.build import Origin
+from spotterd.publish.mqtt import MqttLink
+from spotterd.publish.payloads import (
+    EngineInfo,
+    HealthPayload,
+    InfoPayload,
+    ModelInfo,
+    Payload,
+    StatePayload,
+)
+from spotterd.publish.topics import Topics
+from spotterd.service.condition import State
+from spotterd.version import __version__
+
+TOLD_VERSIONS = ("numpy", "opencv-python", "onnxruntime", "paho-mqtt", "tensorrt", "pycuda")
+
+
+class Report:
+    """Everything that this daemon publishes goes through here.
+
+    Args:
+        origin: who speaks.
+        topics: names below the configured root.
+        link: takes the messages.
+    """
+
+    def __init__(self, origin: Origin, topics: Topics, link: MqttLink) -> None:
+        self.origin = origin
+        self.topics = topics
+        self._link = link
+
+    def state(self, state: State, reason: str) -> None:
+        """What the daemon is doing."""
+        payload = StatePayload(**self.origin.stamp(_now()), state=state, reason=reason)
+        self._retain(self.topics.state, payload)
+
+    def info(self, detector: Detector, cameras: Sequence[str]) -> None:
+        """What runs here."""
+        backend, model = detector.backend, detector.backend.model
+        height, width = model.input_hw
+        payload = InfoPayload(
+            **self.origin.stamp(_now()),
+            versions={"spotterd": __version__, "python": platform.python_version(), **_versions()},
+            model=ModelInfo(
+                name=model.name,
+                sha256=model.sha256,
+                labels=detector.labels,
+                input_wh=(width, height),
+            ),
+            engine=EngineInfo(
+                key="", backend=backend.name, device=backend.device, precision=backend.precision
+            ),
+            cameras=tuple(cameras),
+        )
+        self._retain(self.topics.info, payload)
+
+    def camera(self, name: str, status: CameraStatus) -> None:
+        """How a camera is."""
+        payload = build.camera_status(
+            self.origin,
+            _now(),
+            name,
+            status.state,
+            reason=status.reason,
+            since_ns=status.since_ns,
+        )
+        self._retain(self.topics.camera_status(name), payload)
+
+    def count(self, camera: str, count: Mapping[str, int]) -> None:
+        """Confirmed tracks now in view, by label."""
+        self._link.send(
+            Message(
+                self.topics.camera_count(camera), json.dumps(count).encode(), qos=1, retain=True
+            )
+        )
+
+    def detections(
+        self,
+        frame: Frame,
+        seen: Detections | Tracks,
+        labels: Sequence[str],
+    ) -> None:
+        """One frame's objects."""
+        payload = build.detections(
+            self.origin,
+            frame,
+            seen,
+            labels,
+            synced=clock_synced(),
+            latency_ms=(time.monotonic_ns() - frame.captured_ns) / 1e6,
+        )
+        self._link.send(Message(self.topics.detections(frame.camera), payload.to_bytes()))
+
+    def health(self, figures: Mapping[str, Any]) -> None:
+        """The figures of one interval."""
+        payload = HealthPayload(**self.origin.stamp(_now()), **figures)
+        self._link.send(Message(self.topics.health, payload.to_bytes()))
+
+    def _retain(self, topic: str, payload: Payload) -> None:
+        self._link.send(Message(topic, payload.to_bytes(), qos=1, retain=True))
+
+
+def _now() -> Moment:
+    return Moment(time.time_ns(), time.monotonic_ns(), clock_synced())
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in TOLD_VERSIONS:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,209 @@
+"""The daemon: makes the rooms, watches over them, says how it is, ends in order."""
+
+import logging
+import secrets
+import threading
+import time
+from dataclasses import dataclass, replace
+from queue import Empty, SimpleQueue
+from typing import TypeAlias
+
+from spotterd import paths
+from spotterd.config.schema import Config
+from spotterd.errors import BadInputError, RetryError, SpotterdError
+from spotterd.health.host import HostProbe
+from spotterd.health.meters import Figures, Meters
+from spotterd.inference.detector import Detector
+from spotterd.inference.open import open_detector
+from spotterd.publish.base import Message
+from spotterd.publish.build import Origin
+from spotterd.publish.mqtt import MqttLink
+from spotterd.publish.outbox import Outbox
+from spotterd.publish.topics import Topics
+from spotterd.service.condition import Facts, State, condition
+from spotterd.service.figures import figures
+from spotterd.service.pipeline import CameraTold, FirstFrame, News, Pipeline
+from spotterd.service.report import Report
+from spotterd.service.systemd import Notifier, watchdog_limit_s
+from spotterd.service.watchdog import judge
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 1.0  # how often the supervisor looks at the progress of the stages
+GOODBYE_S = 1.0  # for `stopped` to be acknowledged
+NEVER = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Somebody asked the daemon to stop."""
+
+    why: str
+
+
+Note: TypeAlias = Stop | News
+
+
+class Daemon:
+    """One run of the daemon, from the first connection to the last message.
+
+    Args:
+        config: what to do.
+        notifier: tells systemd.
+
+    Attributes:
+        running: set once it watches, or says in what way it cannot.
+
+    Raises:
+        BadInputError: a file that the configuration names is missing or wrong.
+    """
+
+    def __init__(self, config: Config, notifier: Notifier) -> None:
+        self.running = threading.Event()
+        self._config = config
+        self._notifier = notifier
+        self._started_s = time.monotonic()
+        self._inbox: SimpleQueue[Note] = SimpleQueue()
+        self._meters = Meters(time.monotonic_ns())
+        self._host = HostProbe(paths.state_dir())
+        topics = Topics(config.root)
+        self._link = MqttLink(
+            config.mqtt,
+            f"spotterd-{config.node}",
+            Outbox(),
+            availability=topics.availability,
+        )
+        self._report = Report(Origin(config.node, secrets.token_hex(2)), topics, self._link)
+        self._facts = Facts(waiting_for=set(config.cameras))
+        self._told: tuple[State, str] | None = None
+
+    def stop(self, why: str) -> None:
+        """End the run soon; callable from signal handlers and any thread."""
+        self._inbox.put(Stop(why))
+
+    def figures(self) -> Figures:
+        """The meters now; callable from any thread."""
+        return self._meters.snapshot(time.monotonic_ns())
+
+    def run(self, limit_s: float = NEVER) -> None:
+        """Run until `stop`, the end of all recordings, or for `limit_s`.
+
+        Raises:
+            BadInputError: somebody has to change something first.
+            RetryError: a stage gave up; a new start may help.
+        """
+        self._link.start()
+        self._tell("starting", "Loading the detector.")
+        try:
+            pipeline = self._pipeline()
+            pipeline.start()
+            try:
+                self._watch(pipeline, limit_s)
+            finally:
+                self._report_health(pipeline)  # the last figures, for whoever adds up
+                pipeline.stop()
+        except SpotterdError as error:
+            self._tell("failed", str(error))
+            raise
+        finally:
+            self._notifier.stopping("Saying goodbye.")
+            stopped = Message(self._report.topics.availability, b"stopped", qos=1, retain=True)
+            self._link.stop(stopped, GOODBYE_S)
+
+    def _pipeline(self) -> Pipeline:
+        config = self._config
+        detector = open_detector(config.detector, config.engines)
+        # The tracker wants the weak sightings too: they prolong tracks, they never start one.
+        weakest = min(config.tracking.low_score, config.detector.score)
+        detector.thresholds = replace(detector.thresholds, score=weakest)
+        self._report.info(detector, tuple(config.cameras))
+        self._facts.running = f"Watching with {_names(detector)}."
+        return Pipeline(config, detector, self._report, self._meters, self._inbox.put)
+
+    def _watch(self, pipeline: Pipeline, limit_s: float) -> None:
+        """The main loop: take notes, and look around once in a while."""
+        end_s = self._started_s + limit_s
+        look_s = health_s = time.monotonic()
+        fed_every_s = (watchdog_limit_s() or 2 * LOOK_S) / 2
+        while (now_s := time.monotonic()) < end_s:
+            if now_s >= look_s:
+                look_s = now_s + min(LOOK_S, fed_every_s)
+                self._look(pipeline)
+            if now_s >= health_s:
+                health_s = now_s + self._config.health.interval_s
+                self._report_health(pipeline)
+            try:
+                note = self._inbox.get(timeout=max(0.0, min(look_s, health_s, end_s) - now_s))
+            except Empty:
+                continue
+            if isinstance(note, Stop):
+                log.info("Stopping: %s.", note.why)
+                return
+            if self._heard(note, pipeline):
+                return
+
+    def _heard(self, note: News, pipeline: Pipeline) -> bool:
+        """Take in a piece of news; True when the work is done."""
+        if isinstance(note, FirstFrame):
+            self._facts.waiting_for.discard(note.camera)
+        elif isinstance(note, CameraTold):
+            online = note.status.state == "online"
+            self._facts.cameras[note.name] = "" if online else note.status.reason
+            self._report.camera(note.name, note.status)
+            if pipeline.over:
+                self._conclude(pipeline)
+                return True
+        else:
+            raise RetryError(f"The stage {note.name} failed again and again: {note.error}.")
+        self._say_state()
+        return False
+
+    def _conclude(self, pipeline: Pipeline) -> None:
+        """All recordings are over."""
+        if pipeline.errors:
+            raise BadInputError(" ".join(str(error) for error in pipeline.errors.values()))
+        log.info("All recordings are over.")
+
+    def _look(self, pipeline: Pipeline) -> None:
+        verdict = judge(pipeline.progress(), time.monotonic_ns())
+        if verdict.feed:
+            self._notifier.watchdog()
+        if verdict.reason != self._facts.late:
+            log.log(
+                logging.ERROR if verdict.reason else logging.INFO,
+                "%s",
+                verdict.reason or "All stages get on again.",
+            )
+        self._facts.late = verdict.reason
+        self._say_state()
+
+    def _say_state(self) -> None:
+        self._tell(*condition(self._facts, time.monotonic() - self._started_s))
+
+    def _tell(self, state: State, reason: str) -> None:
+        """Say the state where it is new."""
+        if (state, reason) == self._told:
+            return
+        self._told = (state, reason)
+        self._report.state(state, reason)
+        log.log(
+            logging.WARNING if state in ("degraded", "failed") else logging.INFO,
+            "%s: %s",
+            state,
+            reason,
+        )
+        if state in ("running", "degraded") and not self.running.is_set():
+            self.running.set()
+            self._notifier.ready(f"{state}: {reason}")
+        else:
+            self._notifier.status(f"{state}: {reason}")
+
+    def _report_health(self, pipeline: Pipeline) -> None:
+        self._report.health(
+            figures(self.figures(), self._host.sample(), self._link, pipeline.reconnects)
+        )
+
+
+def _names(detector: Detector) -> str:
+    backend = detector.backend
+    return f"{backend.model.name} ({backend.precision}) on {backend.name}, {backend.device}"
