@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export SPOTTERD_STATE_DIR ?= $(CURDIR)/out/state
 
-.PHONY: help demo test check bench deb clean
+.PHONY: help demo test check bench deb pycuda clean
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -27,6 +27,10 @@ bench: .venv/.test ## frames/s and CPU time, as ratios of one run
 
 deb: .venv/.demo ## Debian package in dist/ (VENDOR=1: all Python packages inside, no network needed)
 	@tools/deb.sh $(if $(VENDOR),--vendor)
+
+pycuda: .venv/.test ## the true pycuda without a GPU: build it (minutes, once), run our calls through it
+	@tools/pycuda.sh
+	@$(BIN)/python -m pytest tests/gpu $(ARGS)
 
 clean: ## remove the environment and everything made here
 	rm -rf .venv out build dist daemon/*.egg-info

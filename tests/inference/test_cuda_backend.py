@@ -12,6 +12,7 @@ from spotterd.inference.cuda_backend import FAULTS_IN_A_ROW
 from spotterd.inference.tensorrt import open_tensorrt
 from spotterd.inference.trt_world import world_of
 from standins import libcuda, pycuda_driver, trt11
+from standins.gpu import stack
 
 pytestmark = pytest.mark.usefixtures("device")
 
@@ -197,7 +198,7 @@ def test_a_context_that_does_not_come_back_says_restart(backend, device):
         backend.submit(slot)
     with pytest.raises(FallBackError, match=r"given up\. Restart"):
         backend.submit(slot)
-    assert pycuda_driver._stack() == []
+    assert stack() == []
 
 
 def test_faults_without_end_are_not_mended_for_ever(backend, device):

@@ -9,6 +9,7 @@ from spotterd.errors import BadInputError, FallBackError
 from spotterd.inference.tensorrt import open_tensorrt
 from spotterd.inference.trt_world import world_of
 from standins import pycuda_driver, trt10, trt11
+from standins.gpu import stack
 
 BOTH = pytest.mark.parametrize("trt", [trt10, trt11], ids=["trt10", "trt11"])
 pytestmark = pytest.mark.usefixtures("device")
@@ -38,7 +39,7 @@ def test_a_plan_is_loaded_run_and_unloaded_without_a_trace(tmp_path, device, trt
         assert (once(backend, value) == 2 * value).all()
     backend.close()
     assert (device.retained, device.used_bytes, device.pinned, device.graphs) == (0, 0, {}, {})
-    assert pycuda_driver._stack() == []  # a context left current aborts the process at exit
+    assert stack() == []  # a context left current aborts the process at exit
 
 
 @BOTH

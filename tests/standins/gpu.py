@@ -155,6 +155,15 @@ class Gpu:
 
 
 gpu = Gpu()
+_thread = threading.local()
+
+
+def stack() -> list[Any]:
+    """The contexts of this thread, the current one last."""
+    if not hasattr(_thread, "stack"):
+        _thread.stack = []
+    contexts: list[Any] = _thread.stack
+    return contexts
 
 
 def fresh(**settings: Any) -> Gpu:

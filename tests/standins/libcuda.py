@@ -3,12 +3,16 @@
 They take ctypes values, write through `byref` and return a CUresult, as the real ones do.
 """
 
+import ctypes
 from collections.abc import Callable
 from typing import Any
 
-from standins.gpu import gpu
+import numpy as np
+
+from standins.gpu import ALIGNMENT, gpu, stack
 
 INVALID_VALUE = 1
+DEVICE_MAP = 2
 CAPTURE_UNSUPPORTED = 900
 TEXTS = {
     INVALID_VALUE: b"invalid argument",
@@ -29,6 +33,33 @@ def cuGetErrorString(code: int, text: Any) -> int:  # noqa: N802
 def cuDeviceGet(device: Any, ordinal: Any) -> int:  # noqa: N802
     _out(device, ordinal.value)
     return 0
+
+
+def cuCtxPopCurrent_v2(context: Any) -> int:  # noqa: N802
+    if not stack():
+        return INVALID_VALUE
+    stack().pop()
+    return 0
+
+
+def cuMemHostRegister_v2(start: Any, size: Any, flags: Any) -> int:  # noqa: N802
+    if gpu.error is not None or start.value % ALIGNMENT:
+        return INVALID_VALUE
+    memory = (ctypes.c_uint8 * size.value).from_address(start.value)
+    gpu.pinned[start.value] = np.frombuffer(memory, np.uint8)
+    if flags.value & DEVICE_MAP:
+        gpu.mapped.add(start.value)
+    return 0
+
+
+def cuMemHostUnregister(start: Any) -> int:  # noqa: N802
+    gpu.mapped.discard(start.value)
+    return 0 if gpu.pinned.pop(start.value, None) is not None else INVALID_VALUE
+
+
+def cuMemHostGetDevicePointer_v2(seen: Any, start: Any, flags: Any) -> int:  # noqa: N802
+    _out(seen, start.value)
+    return 0 if start.value in gpu.mapped else INVALID_VALUE
 
 
 def cuDevicePrimaryCtxReset_v2(device: Any) -> int:  # noqa: N802

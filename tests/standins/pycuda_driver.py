@@ -16,10 +16,9 @@ import pytest
 from numpy.typing import NDArray
 
 from standins import libcuda
-from standins.gpu import CudaError, gpu
+from standins.gpu import CudaError, gpu, stack
 from standins.gpu import Stream as GpuStream
 
-_thread = threading.local()
 counts = {"pageable": 0, "htod": 0, "dtoh": 0, "launches": 0}
 
 TEXTS = {
@@ -60,15 +59,9 @@ def _error(call: str, name: str) -> Error:
     return kind(f"{call} failed: {TEXTS.get(name, name)}")
 
 
-def _stack() -> list["Context"]:
-    if not hasattr(_thread, "stack"):
-        _thread.stack = []
-    return _thread.stack  # type: ignore[no-any-return]
-
-
 def _enter(call: str) -> None:
     """What every call on the device checks first."""
-    if not _stack() or _stack()[-1].detached:
+    if not stack() or stack()[-1].detached:
         raise _error(call, "CUDA_ERROR_INVALID_CONTEXT")
     try:
         gpu.check()
@@ -85,11 +78,6 @@ class event_flags(enum.IntFlag):  # noqa: N801
     DEFAULT = 0
     BLOCKING_SYNC = 1
     DISABLE_TIMING = 2
-
-
-class mem_host_register_flags:  # noqa: N801
-    PORTABLE = 1
-    DEVICEMAP = 2
 
 
 def init(flags: int = 0) -> None:
@@ -134,13 +122,13 @@ class Context:
         self.detached = False
 
     def push(self) -> None:
-        _stack().append(self)
+        stack().append(self)
 
     @staticmethod
     def pop() -> None:
-        if not _stack():
+        if not stack():
             raise _error("context::pop", "CUDA_ERROR_INVALID_CONTEXT")
-        _stack().pop()
+        stack().pop()
 
     @staticmethod
     def synchronize() -> None:
@@ -151,6 +139,7 @@ class Context:
 
     def detach(self) -> None:
         assert not self.detached
+        assert stack()[-1:] == [self]  # else pycuda leaves it to nobody
         self.detached = True
         gpu.retained -= 1
 
@@ -210,35 +199,6 @@ class DeviceAllocation:
     def free(self) -> None:
         if self._address in gpu.memory:
             gpu.free(self._address)
-
-
-class RegisteredHostMemory:
-    def __init__(self, array: NDArray[Any], flags: int) -> None:
-        self._address = array.ctypes.data
-        gpu.pinned[self._address] = array.reshape(-1).view(np.uint8)
-        if flags & mem_host_register_flags.DEVICEMAP:
-            gpu.mapped.add(self._address)
-
-    def get_device_pointer(self) -> int:
-        if self._address not in gpu.mapped:
-            raise _error("cuMemHostGetDevicePointer", "CUDA_ERROR_INVALID_VALUE")
-        return self._address
-
-    def unregister(self) -> None:
-        gpu.pinned.pop(self._address, None)
-        gpu.mapped.discard(self._address)
-
-
-class _Registered:
-    def __init__(self, base: RegisteredHostMemory) -> None:
-        self.base = base
-
-
-def register_host_memory(ary: NDArray[Any], flags: int = 0) -> _Registered:
-    _enter("cuMemHostRegister")
-    if ary.ctypes.data % 4096:
-        raise _error("cuMemHostRegister", "CUDA_ERROR_INVALID_VALUE")
-    return _Registered(RegisteredHostMemory(ary, flags))
 
 
 def mem_alloc(nbytes: int) -> DeviceAllocation:

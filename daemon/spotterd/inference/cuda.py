@@ -97,7 +97,11 @@ class Gpu:
 
     def _detach(self) -> None:
         if self._context is not None:
+            # Current first, else pycuda leaks it in other threads than the opening one; and pycuda
+            # leaves a released primary context current, as it does not expect to be followed.
+            self._context.push()
             self._context.detach()
+            self.lib.pop_context()
             self._context = None
 
 

@@ -1,12 +1,15 @@
-"""The CUDA driver calls that pycuda does not wrap: graphs, and the reset of the primary context.
+"""The CUDA driver calls that pycuda lacks: graphs, registered memory, reset of the context.
 
+pycuda 2026.1 has no graphs and no reset, and its `register_host_memory` crashes with NumPy 2.
 Signatures are those of cuda.h, the same since CUDA 11.
 """
 
 import ctypes
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+DEVICE_MAP = 2  # CU_MEMHOSTREGISTER_DEVICEMAP
 THREAD_LOCAL_CAPTURE = 1  # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: other threads may go on
 
 
@@ -36,11 +39,32 @@ class LibCuda:
             self._library.cuGetErrorString(code, ctypes.byref(text))
             raise DriverError(f"{name} failed: {(text.value or b'unknown error').decode()}")
 
+    def pop_context(self) -> None:
+        """Take the thread's current context off."""
+        self.call("cuCtxPopCurrent_v2", ctypes.byref(ctypes.c_void_p()))
+
     def reset_primary_context(self, ordinal: int) -> None:
         """Destroy everything on the device that belongs to this process."""
         device = ctypes.c_int()
         self.call("cuDeviceGet", ctypes.byref(device), ctypes.c_int(ordinal))
         self.call("cuDevicePrimaryCtxReset_v2", device)
+
+    def lock_pages(self, address: int, nbytes: int) -> Callable[[], None]:
+        """Page-lock memory of ours, so that the GPU copies to and from it, or works on it.
+
+        Returns:
+            Undoes it.
+        """
+        start, size = ctypes.c_void_p(address), ctypes.c_size_t(nbytes)
+        self.call("cuMemHostRegister_v2", start, size, ctypes.c_uint(DEVICE_MAP))
+        return partial(self.call, "cuMemHostUnregister", start)
+
+    def device_address(self, address: int) -> int:
+        """Where the GPU sees page-locked memory."""
+        seen = ctypes.c_uint64()
+        start = ctypes.c_void_p(address)
+        self.call("cuMemHostGetDevicePointer_v2", ctypes.byref(seen), start, ctypes.c_uint(0))
+        return seen.value
 
     def capture(self, stream: int, work: Callable[[], None]) -> "Graph":
         """Record what `work` puts on a stream, instead of running it.

@@ -112,6 +112,7 @@ class Lane:
     ) -> None:
         drv = gpu.drv
         self._drv = drv
+        self._lib = gpu.lib
         self._inputs = [b.name for b in bindings if b.is_input]
         self._outputs = [b.name for b in bindings if not b.is_input]
         self._slot = slot
@@ -131,14 +132,12 @@ class Lane:
             self._undo = self._undo.pop_all()
 
     def _register(self, binding: Binding) -> None:
-        drv = self._drv
-        flags = drv.mem_host_register_flags.DEVICEMAP if self._zero_copy else 0
-        registered = drv.register_host_memory(self._slot.pinned[binding.name], flags).base
-        self._undo.callback(registered.unregister)
+        host = self._slot.pinned[binding.name].ctypes.data
+        self._undo.callback(self._lib.lock_pages(host, binding.nbytes))
         if self._zero_copy:
-            self.addresses[binding.name] = int(registered.get_device_pointer())
+            self.addresses[binding.name] = self._lib.device_address(host)
             return
-        memory = drv.mem_alloc(binding.nbytes)
+        memory = self._drv.mem_alloc(binding.nbytes)
         self._undo.callback(memory.free)
         self._device[binding.name] = memory
         self.addresses[binding.name] = int(memory)

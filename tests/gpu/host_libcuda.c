@@ -1,0 +1,143 @@
+/* A libcuda.so.1 whose device is the host's own memory and whose streams are synchronous.
+ *
+ * It lets the real pycuda run without a GPU: what it checks is that our calls fit pycuda's, not what
+ * a GPU does. Registration, contexts, captures and leaks are kept count of and misuse is refused;
+ * functions not needed are left out, so load pycuda with lazy binding (Python's default).
+ * SPOTTERD_FAULT_AT=N makes the Nth event wait fail for good, until the primary context is reset.
+ */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef int R;
+typedef uint64_t P;
+enum { OK = 0, INVALID = 1, NOMEM = 2, NO_CONTEXT = 201, ILLEGAL = 700, CAPTURING = 900 };
+
+static int sticky, waits, retained, resets, current, blocks, registered, streams, events, graphs;
+static size_t used;
+static const size_t total = (size_t)1 << 30;
+
+#define NEED if (sticky) return sticky; if (!current) return NO_CONTEXT
+
+R cuGetErrorString(R e, const char **p) {
+  *p = e == ILLEGAL ? "an illegal memory access was encountered" : e == NOMEM ? "out of memory"
+     : e == NO_CONTEXT ? "invalid device context" : "invalid argument";
+  return OK;
+}
+R cuGetErrorName(R e, const char **p) { (void)e; *p = "CUDA_ERROR"; return OK; }
+R cuInit(unsigned f) { return f ? INVALID : OK; }
+R cuDriverGetVersion(int *v) { *v = 13000; return OK; }
+R cuDeviceGet(int *d, int n) { *d = n; return n ? 101 : OK; }
+R cuDeviceGetCount(int *n) { *n = 1; return OK; }
+R cuDeviceGetName(char *s, int n, int d) { (void)d; snprintf(s, n, "Host memory"); return OK; }
+R cuDeviceComputeCapability(int *a, int *b, int d) { (void)d; *a = 8; *b = 7; return OK; }
+R cuDeviceTotalMem_v2(size_t *n, int d) { (void)d; *n = total; return OK; }
+R cuDeviceGetAttribute(int *v, int a, int d) { (void)d; *v = a == 18 ? 0 : 1; return OK; }
+
+R cuDevicePrimaryCtxRetain(P *c, int d) {
+  (void)d;
+  if (sticky) return sticky;
+  retained++;
+  *c = 0x100 + resets;
+  return OK;
+}
+R cuDevicePrimaryCtxRelease_v2(int d) { (void)d; return retained-- > 0 ? OK : INVALID; }
+R cuDevicePrimaryCtxReset_v2(int d) {
+  (void)d;
+  sticky = blocks = registered = streams = events = graphs = 0;
+  used = 0;
+  resets++;
+  return OK;
+}
+R cuCtxPushCurrent_v2(P c) { (void)c; current++; return OK; }
+R cuCtxPopCurrent_v2(P *c) { *c = 0x100 + resets; return current-- > 0 ? OK : NO_CONTEXT; }
+R cuCtxGetDevice(int *d) { *d = 0; return OK; }
+R cuCtxSynchronize(void) { NEED; return OK; }
+
+struct stream { int capturing; };
+R cuStreamCreate(struct stream **s, unsigned f) {
+  NEED;
+  if (f > 1) return INVALID;
+  *s = calloc(1, sizeof **s);
+  streams++;
+  return OK;
+}
+R cuStreamDestroy_v2(struct stream *s) { free(s); streams--; return OK; }
+R cuStreamSynchronize(struct stream *s) { NEED; return s->capturing ? CAPTURING : OK; }
+R cuStreamQuery(struct stream *s) { (void)s; NEED; return OK; }
+R cuStreamWaitEvent(struct stream *s, P e, unsigned f) { NEED; return s && e && !f ? OK : INVALID; }
+
+/* The host engine does its work while it is captured and again at no launch: see its own count. */
+R cuStreamBeginCapture_v2(struct stream *s, int mode) {
+  NEED;
+  if (mode != 1) return INVALID;
+  s->capturing = 1;
+  return OK;
+}
+R cuStreamEndCapture(struct stream *s, P *g) { s->capturing = 0; graphs++; *g = 0x200; return OK; }
+R cuGraphInstantiateWithFlags(P *x, P g, unsigned long long f) {
+  (void)g;
+  graphs++;
+  *x = 0x300;
+  return f ? INVALID : OK;
+}
+R cuGraphDestroy(P g) { graphs--; return g == 0x200 ? OK : INVALID; }
+R cuGraphExecDestroy(P x) { graphs--; return x == 0x300 ? OK : INVALID; }
+R cuGraphLaunch(P x, struct stream *s) { NEED; return x == 0x300 && s ? OK : INVALID; }
+
+R cuEventCreate(P *e, unsigned f) { NEED; *e = 0x400 + f; events++; return OK; }
+R cuEventDestroy_v2(P e) { (void)e; events--; return OK; }
+R cuEventRecord(P e, struct stream *s) { NEED; return e && s ? OK : INVALID; }
+R cuEventQuery(P e) { (void)e; NEED; return OK; }
+R cuEventSynchronize(P e) {
+  const char *at = getenv("SPOTTERD_FAULT_AT");
+  (void)e;
+  if (at && ++waits == atoi(at)) sticky = ILLEGAL;
+  NEED;
+  return OK;
+}
+
+R cuMemAlloc_v2(P *p, size_t n) {
+  NEED;
+  if (used + n > total) return NOMEM;
+  size_t *block = malloc(n + 64);
+  block[0] = n;
+  used += n;
+  blocks++;
+  *p = (P)(block + 8);
+  return OK;
+}
+R cuMemFree_v2(P p) {
+  size_t *block = (size_t *)p - 8;
+  used -= block[0];
+  blocks--;
+  free(block);
+  return OK;
+}
+R cuMemGetInfo_v2(size_t *f, size_t *t) { NEED; *f = total - used; *t = total; return OK; }
+R cuMemHostRegister_v2(void *p, size_t n, unsigned f) {
+  NEED;
+  if (!n || (uintptr_t)p % 4096 || f > 3) return INVALID;
+  registered++;
+  return OK;
+}
+R cuMemHostUnregister(void *p) { (void)p; registered--; return OK; }
+R cuMemHostGetDevicePointer_v2(P *d, void *p, unsigned f) { *d = (P)p; return f ? INVALID : OK; }
+R cuMemcpyHtoDAsync_v2(P d, const void *s, size_t n, struct stream *q) {
+  NEED;
+  if (!q) return INVALID;
+  memcpy((void *)d, s, n);
+  return OK;
+}
+R cuMemcpyDtoHAsync_v2(void *d, P s, size_t n, struct stream *q) {
+  return cuMemcpyHtoDAsync_v2((P)d, (const void *)s, n, q);
+}
+R cuMemcpyHtoD_v2(P d, const void *s, size_t n) { NEED; memcpy((void *)d, s, n); return OK; }
+R cuMemcpyDtoH_v2(void *d, P s, size_t n) { NEED; memcpy(d, (void *)s, n); return OK; }
+
+/* What is left over; read by the test. */
+void host_libcuda_counts(int *out) {
+  int all[] = {retained, current, blocks, registered, streams, events, graphs, resets};
+  memcpy(out, all, sizeof all);
+}

@@ -1,0 +1,72 @@
+"""Run the CUDA backend through the real pycuda; test_real_pycuda.py starts it and reads its line.
+
+The engine doubles its input with ctypes at the very addresses that it is given, so it needs a
+libcuda whose device memory is the host's (host_libcuda.c).
+"""
+
+import ctypes
+import json
+import sys
+from collections.abc import Mapping
+
+import numpy as np
+
+from spotterd.errors import RetryError
+from spotterd.inference.base import ModelInfo
+from spotterd.inference.cuda import Gpu
+from spotterd.inference.cuda_backend import CudaBackend
+from spotterd.inference.cuda_slots import Binding
+
+SHAPE = (1, 3, 8, 8)
+COUNTS = ("retained", "current", "blocks", "registered", "streams", "events", "graphs", "resets")
+
+
+class HostEngine:
+    """Output = 2 x input, at once."""
+
+    bindings = (
+        Binding("images", SHAPE, np.dtype(np.float32), is_input=True),
+        Binding("output0", SHAPE, np.dtype(np.float32), is_input=False),
+    )
+    device_bytes = 0
+
+    def enqueue(self, addresses: Mapping[str, int], stream: int) -> None:
+        assert stream
+        size = self.bindings[0].nbytes
+        source, target = (
+            np.frombuffer((ctypes.c_char * size).from_address(addresses[b.name]), np.float32)
+            for b in self.bindings
+        )
+        with np.errstate(all="ignore"):  # the first run's memory is as it was found
+            np.multiply(source, 2, out=target)
+
+    def close(self) -> None:
+        pass
+
+
+def main(zero_copy: bool) -> None:
+    counts = (ctypes.c_int * len(COUNTS))()
+    info = ModelInfo("double", "0" * 64, (), SHAPE[2:], (SHAPE,), {})
+    backend = CudaBackend(
+        "tensorrt", Gpu(), HostEngine, info, "fp32", slots=3, zero_copy=zero_copy, graphs=False
+    )
+    good = lost = 0
+    for value in range(100):
+        slot = backend.acquire()
+        slot.input.fill(value)
+        try:
+            backend.submit(slot)
+            backend.wait(slot)
+            good += bool((slot.outputs[0] == 2 * value).all())
+        except RetryError:
+            lost += 1
+        backend.release(slot)
+    # A second one records a graph; nothing is launched with it, host memory records nothing.
+    CudaBackend("tensorrt", Gpu(), HostEngine, info, "fp32", slots=2).close()
+    backend.close()
+    ctypes.CDLL("libcuda.so.1").host_libcuda_counts(counts)
+    print(json.dumps({"good": good, "lost": lost, **dict(zip(COUNTS, counts, strict=True))}))
+
+
+if __name__ == "__main__":
+    main(zero_copy="--zero-copy" in sys.argv)
