@@ -1,0 +1,102 @@
+"""Batches without end: batch number k is a function of the seed and k alone, so that a resumed run repeats nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import IterableDataset, get_worker_info
+
+from training import augment, labels
+from training.data import Album, Scene, around, background
+from training.sprites import Sprites
+
+CLASS_SHARE = (0.33, 0.25, 0.24, 0.18)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A batch shape and how often it is drawn."""
+
+    side: int
+    count: int
+    share: float
+
+
+Batch = tuple[Tensor, list[Tensor], list[Tensor]]
+"""Pictures BxSxSx3 uint8, per picture boxes Mx5 (class, x1 y1 x2 y2) and ignored regions Jx4."""
+
+
+def compose(album: Album, sprites: Sprites | None, rng: np.random.Generator, side: int) -> Scene:
+    """Make one training scene."""
+    draw = rng.random()
+    if draw < 0.5:
+        scene = around(album, rng, int(rng.choice(4, p=CLASS_SHARE)), side)
+        pastes = int(rng.random() < 0.2)
+    elif draw < 0.62:
+        scene = background(album, rng, side)
+        pastes = 0
+    else:
+        real = rng.random() < 0.45
+        scene = background(album, rng, side) if real else Scene(augment.sky(rng, side))
+        pastes = int(rng.choice((0, 1, 2, 3, 5), p=(0.1, 0.35, 0.3, 0.15, 0.1)))
+    if not scene.image.flags.writeable:
+        scene.image = scene.image.copy()
+    for _ in range(pastes):
+        cls = int(rng.choice(4, p=CLASS_SHARE))
+        if sprites is not None and rng.random() < 0.7:
+            sprites.paste(scene, rng, cls)
+        else:
+            augment.paste_cutout(scene, album, rng, cls)
+    if rng.random() < 0.25:
+        augment.confusers(scene, rng)
+    if rng.random() < 0.5:
+        augment.flip(scene)
+    scene.image = augment.damage(scene.image, rng)
+    return scene
+
+
+def targets(scene: Scene) -> tuple[Tensor, Tensor]:
+    """Give a scene's boxes with the margin to learn, and its ignored regions."""
+    side = scene.image.shape[0]
+    boxes = np.array(scene.boxes, np.float32).reshape(-1, 4)
+    grown = labels.with_margin(boxes, np.array(scene.shares, np.float32))
+    grown = grown.clip(-10, side + 10)
+    rows = np.concatenate((np.array(scene.classes, np.float32)[:, None].reshape(-1, 1), grown), 1)
+    return torch.from_numpy(rows), torch.from_numpy(np.array(scene.ignored, np.float32).reshape(-1, 4))
+
+
+class Batches(IterableDataset[Batch]):
+    """Endless training batches from number `first` on."""
+
+    def __init__(self, root: Path, cache: Path, sprites: Path | None, shapes: list[Shape], *, seed: int,
+                 first: int = 0) -> None:
+        self.root, self.cache, self.sprite_file = root, cache, sprites
+        self.shapes, self.seed, self.first = shapes, seed, first
+
+    def make(self, number: int, album: Album, sprites: Sprites | None) -> Batch:
+        """Make batch `number`."""
+        rng = np.random.default_rng((self.seed, number))
+        share = np.array([s.share for s in self.shapes])
+        shape = self.shapes[int(rng.choice(len(self.shapes), p=share / share.sum()))]
+        scenes = [compose(album, sprites, rng, shape.side) for _ in range(shape.count)]
+        rows = [targets(s) for s in scenes]
+        images = torch.from_numpy(np.stack([s.image for s in scenes]))
+        return images, [r[0] for r in rows], [r[1] for r in rows]
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield this worker's share of the batches."""
+        cv2.setNumThreads(0)
+        info = get_worker_info()
+        step, shift = (info.num_workers, info.id) if info else (1, 0)
+        album = Album(self.root, "train", self.cache)
+        sprites = Sprites(self.sprite_file) if self.sprite_file and self.sprite_file.exists() else None
+        number = self.first + shift
+        while True:
+            yield self.make(number, album, sprites)
+            number += step

@@ -1,0 +1,67 @@
+"""A bank of rendered craft (see render.py) and how one is put into a scene."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from training.augment import Rng, free
+from training.data import Image, Scene
+
+
+class Sprites:
+    """Rendered craft: PNG-coded RGBA pictures by class, cropped tightly to their opaque pixels."""
+
+    def __init__(self, path: Path) -> None:
+        bank = np.load(path)
+        self.codes = bank["codes"]
+        ends = np.cumsum(bank["lengths"])
+        self.spans = list(zip(ends - bank["lengths"], ends, strict=True))
+        self.by_class = [np.flatnonzero(bank["classes"] == c) for c in range(4)]
+
+    def load(self, number: int) -> Image:
+        """Give one sprite HxWx4 (RGB and opacity)."""
+        first, last = self.spans[number]
+        picture = cv2.imdecode(self.codes[first:last], cv2.IMREAD_UNCHANGED)
+        return cv2.cvtColor(picture, cv2.COLOR_BGRA2RGBA)
+
+    def paste(self, scene: Scene, rng: Rng, cls: int) -> None:
+        """Put a craft of a class somewhere free into a scene, hazed and blurred as distance does."""
+        side = scene.image.shape[0]
+        sprite = self.load(int(rng.choice(self.by_class[cls])))
+        if rng.random() < 0.5:
+            sprite = sprite[:, ::-1]
+        largest = min(0.8 * side, 1.2 * max(sprite.shape[:2]))
+        extent = float(np.exp(rng.uniform(np.log(5), np.log(70)))) if rng.random() < 0.75 else float(
+            np.exp(rng.uniform(np.log(40), np.log(max(41, largest)))))
+        scale = extent / max(sprite.shape[:2])
+        w, h = max(2, round(sprite.shape[1] * scale)), max(2, round(sprite.shape[0] * scale))
+        pad = 4
+        if w + 2 * pad >= side or h + 2 * pad >= side:
+            return
+        x, y = int(rng.integers(0, side - w - 2 * pad)), int(rng.integers(0, side - h - 2 * pad))
+        if not free(scene, (x, y, x + w + 2 * pad, y + h + 2 * pad)):
+            return
+        colour = sprite.astype(np.float32)
+        opacity = colour[..., 3:] / 255
+        colour = colour[..., :3] * opacity
+        mode = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        both = cv2.resize(np.concatenate((colour, opacity), 2), (w, h), interpolation=mode)
+        both = cv2.copyMakeBorder(both, pad, pad, pad, pad, cv2.BORDER_CONSTANT, value=(0, 0, 0, 0))
+        if rng.random() < 0.8:
+            both = cv2.GaussianBlur(both, (0, 0), float(rng.uniform(0.3, 0.9)))
+        opacity = both[..., 3:]
+        region = scene.image[y : y + h + 2 * pad, x : x + w + 2 * pad].astype(np.float32)
+        air = np.median(region.reshape(-1, 3), 0)
+        light = np.clip(air.mean() / 160, 0.12, 1.3)  # a craft is about as bright as its surroundings let it be
+        painted = both[..., :3] * light * rng.uniform(0.7, 1.2)
+        if rng.random() < 0.35:  # backlit: nearly a silhouette
+            painted = painted * rng.uniform(0.1, 0.5)
+        haze = rng.uniform(0, 0.55) if extent < 60 else rng.uniform(0, 0.25)
+        painted = painted * (1 - haze) + air * opacity * haze
+        strength = 1.0 if extent > 40 else rng.uniform(0.6, 1.0)
+        scene.image[y : y + h + 2 * pad, x : x + w + 2 * pad] = np.clip(
+            region * (1 - opacity * strength) + painted * strength, 0, 255).astype(np.uint8)
+        scene.add(cls, (x + pad, y + pad, x + pad + w, y + pad + h))
