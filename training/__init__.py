@@ -1,0 +1,1 @@
+"""How the bundled detector is made: data, rendering, training, export and card."""

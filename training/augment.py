@@ -1,4 +1,4 @@
-"""What weather, cameras and clutter do to a picture: skies, paste-ups, confusers and photometric damage."""
+"""What weather, cameras and clutter do to a picture: skies, paste-ups, confusers, damage."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from training.labels import Floats
 Rng = np.random.Generator
 
 
-def noise_field(rng: Rng, side: int, coarsest: int = 3, octaves: int = 5, decay: float = 0.55) -> Floats:
+def noise_field(
+    rng: Rng, side: int, coarsest: int = 3, octaves: int = 5, decay: float = 0.55
+) -> Floats:
     """Give value noise in 0..1, side x side: octaves of random grids, enlarged smoothly."""
     total = np.zeros((side, side), np.float32)
     weight, norm = 1.0, 0.0
@@ -27,7 +29,7 @@ def noise_field(rng: Rng, side: int, coarsest: int = 3, octaves: int = 5, decay:
 
 
 def sky(rng: Rng, side: int) -> Image:
-    """Paint a sky: clear, hazy, clouded, overcast, sunset or night; a gradient with noise clouds on it."""
+    """Paint a sky: clear, hazy, clouded, overcast, sunset or night."""
     kind = rng.choice(6, p=(0.3, 0.15, 0.25, 0.15, 0.08, 0.07))
     blue = np.array([rng.uniform(60, 140), rng.uniform(110, 180), rng.uniform(170, 240)])
     pale = np.array([rng.uniform(150, 220), rng.uniform(175, 225), rng.uniform(190, 240)])
@@ -36,7 +38,10 @@ def sky(rng: Rng, side: int) -> Image:
         blue = pale * rng.uniform(0.85, 1.0)
     if kind == 3:
         level = rng.uniform(90, 220)
-        blue, pale = np.full(3, level) + rng.uniform(-8, 8, 3), np.full(3, level * rng.uniform(0.9, 1.15))
+        blue, pale = (
+            np.full(3, level) + rng.uniform(-8, 8, 3),
+            np.full(3, level * rng.uniform(0.9, 1.15)),
+        )
         cloud = np.full(3, level * rng.uniform(0.6, 1.1))
     if kind == 4:
         blue = np.array([rng.uniform(60, 150), rng.uniform(60, 110), rng.uniform(90, 160)])
@@ -45,23 +50,25 @@ def sky(rng: Rng, side: int) -> Image:
     if kind == 5:
         blue, pale = rng.uniform(2, 25, 3), rng.uniform(5, 50, 3)
         cloud = rng.uniform(15, 70, 3)
-    ramp = np.linspace(rng.uniform(-0.3, 0.5), rng.uniform(0.5, 1.3), side, dtype=np.float32).clip(0, 1)
+    ramp = np.linspace(rng.uniform(-0.3, 0.5), rng.uniform(0.5, 1.3), side, dtype=np.float32).clip(
+        0, 1
+    )
     canvas = blue[None, None] + (pale - blue)[None, None] * ramp[:, None, None]
     canvas = np.broadcast_to(canvas, (side, side, 3)).astype(np.float32)
     if kind in (2, 3, 4, 5) or rng.random() < 0.3:
         cover = noise_field(rng, side, int(rng.integers(2, 7)), decay=rng.uniform(0.4, 0.65))
         low = rng.uniform(0.35, 0.65)
         mask = np.clip((cover - low) / rng.uniform(0.05, 0.4), 0, 1)[..., None]
-        shade = (1 - rng.uniform(0, 0.5) * noise_field(rng, side, 4)[..., None])
+        shade = 1 - rng.uniform(0, 0.5) * noise_field(rng, side, 4)[..., None]
         canvas = canvas * (1 - mask) + cloud[None, None] * shade * mask
     return np.clip(canvas, 0, 255).astype(np.uint8)
 
 
 def cutout(album: Album, rng: Rng, cls: int) -> tuple[Floats, Floats] | None:
-    """Take a labelled clip object as its ratio to the sky around it (h x w x 3) and its tight box in that patch.
+    """Take a clip object as its ratio to the sky around it (h x w x 3), and its tight box there.
 
-    A ratio keeps haze, blur and compression of the real picture and can be multiplied onto any other sky.
-    None where the surroundings are not plain sky.
+    A ratio keeps haze, blur and compression of the real picture and can be multiplied onto any
+    other sky. None where the surroundings are not plain sky.
     """
     clips = [c for c in album.by_class[cls] if c.startswith("V_")]
     group = album.by_class[cls][clips[rng.integers(len(clips))]]
@@ -91,7 +98,9 @@ def paste_cutout(scene: Scene, album: Album, rng: Rng, cls: int) -> None:
     ratio, box = taken
     if rng.random() < 0.5:
         ratio = np.ascontiguousarray(ratio[:, ::-1])
-        box = np.array([ratio.shape[1] - box[2], box[1], ratio.shape[1] - box[0], box[3]], np.float32)
+        box = np.array(
+            [ratio.shape[1] - box[2], box[1], ratio.shape[1] - box[0], box[3]], np.float32
+        )
     scale = float(np.exp(rng.uniform(np.log(0.5), np.log(1.6))))
     h, w = max(4, round(ratio.shape[0] * scale)), max(4, round(ratio.shape[1] * scale))
     side = scene.image.shape[0]
@@ -125,7 +134,7 @@ def _overlay(image: Image, mask: Floats, colour: NDArray[np.float64], alpha: flo
 
 
 def confusers(scene: Scene, rng: Rng) -> None:
-    """Draw things that are not craft: wires, poles, insects, drops, flare, balloons, smoke, branches, dust."""
+    """Draw what is no craft: wires, poles, insects, drops, flare, balloons, smoke, twigs, dust."""
     image = scene.image
     side = image.shape[0]
     for _ in range(int(rng.integers(1, 4))):
@@ -138,18 +147,33 @@ def confusers(scene: Scene, rng: Rng) -> None:
             for _ in range(int(rng.integers(1, 4))):
                 ends = rng.uniform(-0.2 * side, 1.2 * side, 2)
                 t = np.linspace(0, 1, 24)
-                ys = ends[0] + (ends[1] - ends[0]) * t + rng.uniform(0, 0.2) * side * 4 * t * (1 - t)
+                ys = (
+                    ends[0] + (ends[1] - ends[0]) * t + rng.uniform(0, 0.2) * side * 4 * t * (1 - t)
+                )
                 line = np.stack((t * side, ys), 1)
-                cv2.polylines(mask, [np.round(line * 8).astype(np.int32)], False, 1.0,
-                              int(rng.integers(1, 3)), cv2.LINE_AA, 3)
+                cv2.polylines(
+                    mask,
+                    [np.round(line * 8).astype(np.int32)],
+                    False,
+                    1.0,
+                    int(rng.integers(1, 3)),
+                    cv2.LINE_AA,
+                    3,
+                )
         elif kind == 1:  # pole, mast or lamp
             width = int(rng.integers(1, 8))
-            cv2.line(mask, (int(x), int(y)), (int(x + rng.uniform(-6, 6)), side), 1.0, width, cv2.LINE_AA)
+            cv2.line(
+                mask, (int(x), int(y)), (int(x + rng.uniform(-6, 6)), side), 1.0, width, cv2.LINE_AA
+            )
             if rng.random() < 0.5:
-                cv2.line(mask, (int(x - 4 * width), int(y)), (int(x + 4 * width), int(y)), 1.0, width)
+                cv2.line(
+                    mask, (int(x - 4 * width), int(y)), (int(x + 4 * width), int(y)), 1.0, width
+                )
         elif kind == 2:  # insect close to the lens: a soft streak or blob
             axes = (float(rng.uniform(1, 8)), float(rng.uniform(1, 3)))
-            cv2.ellipse(mask, ((x, y), (axes[0] * 2, axes[1] * 2), float(rng.uniform(0, 180))), 1.0, -1)
+            cv2.ellipse(
+                mask, ((x, y), (axes[0] * 2, axes[1] * 2), float(rng.uniform(0, 180))), 1.0, -1
+            )
             mask = cv2.GaussianBlur(mask, (0, 0), float(rng.uniform(1.2, 4)))
             mask /= max(float(mask.max()), 1e-3)
             alpha *= 0.7
@@ -158,27 +182,42 @@ def confusers(scene: Scene, rng: Rng) -> None:
             cv2.circle(mask, (int(x), int(y)), int(r), 1.0, -1, cv2.LINE_AA)
             soft = cv2.GaussianBlur(image, (0, 0), r / 4)
             a = cv2.GaussianBlur(mask, (0, 0), r / 6)[..., None]
-            image[:] = (image * (1 - a) + np.clip(soft * rng.uniform(0.85, 1.2), 0, 255) * a).astype(np.uint8)
+            image[:] = (
+                image * (1 - a) + np.clip(soft * rng.uniform(0.85, 1.2), 0, 255) * a
+            ).astype(np.uint8)
             continue
         elif kind == 4:  # flare: bright discs on a line, or a glowing sun
             dark = np.array([255, rng.uniform(200, 255), rng.uniform(150, 255)])
             for _ in range(int(rng.integers(1, 5))):
                 r = float(rng.uniform(2, 25))
-                cv2.circle(mask, (int(x), int(y)), int(r), float(rng.uniform(0.3, 1)), -1, cv2.LINE_AA)
+                cv2.circle(
+                    mask, (int(x), int(y)), int(r), float(rng.uniform(0.3, 1)), -1, cv2.LINE_AA
+                )
                 x, y = x + (side / 2 - x) * 0.4, y + (side / 2 - y) * 0.4
             mask = cv2.GaussianBlur(mask, (0, 0), float(rng.uniform(0.5, 8)))
         elif kind == 5:  # balloon or kite
             dark = rng.uniform(0, 255, 3)
             r = float(rng.uniform(2, 22))
             if rng.random() < 0.6:
-                cv2.ellipse(mask, ((x, y), (2 * r, 2 * r * float(rng.uniform(1, 1.3))), 0.0), 1.0, -1, cv2.LINE_AA)
-                cv2.line(mask, (int(x), int(y + r)), (int(x), int(y + 2.4 * r)), 0.6, 1, cv2.LINE_AA)
+                cv2.ellipse(
+                    mask,
+                    ((x, y), (2 * r, 2 * r * float(rng.uniform(1, 1.3))), 0.0),
+                    1.0,
+                    -1,
+                    cv2.LINE_AA,
+                )
+                cv2.line(
+                    mask, (int(x), int(y + r)), (int(x), int(y + 2.4 * r)), 0.6, 1, cv2.LINE_AA
+                )
             else:
                 corners = np.array([[0, -1.4], [0.8, 0], [0, 1], [-0.8, 0]]) * r + (x, y)
                 cv2.fillPoly(mask, [corners.astype(np.int32)], 1.0, cv2.LINE_AA)
         elif kind == 6:  # smoke or a shred of cloud
             mask = noise_field(rng, side, 4) ** 2
-            bell = np.exp(-(((np.arange(side) - x) / 30) ** 2))[None] * np.exp(-(((np.arange(side) - y) / 15) ** 2))[:, None]
+            bell = (
+                np.exp(-(((np.arange(side) - x) / 30) ** 2))[None]
+                * np.exp(-(((np.arange(side) - y) / 15) ** 2))[:, None]
+            )
             mask = (mask * bell * 2).clip(0, 1).astype(np.float32)
             dark = np.full(3, rng.uniform(60, 250))
         elif kind == 7:  # branches reaching in from an edge
@@ -187,7 +226,14 @@ def confusers(scene: Scene, rng: Rng) -> None:
                 angle = rng.uniform(-2.4, -0.7)
                 for _ in range(int(rng.integers(4, 10))):
                     q = p + np.array([np.cos(angle), np.sin(angle)]) * rng.uniform(5, 20)
-                    cv2.line(mask, (int(p[0]), int(p[1])), (int(q[0]), int(q[1])), 1.0, int(rng.integers(1, 3)), cv2.LINE_AA)
+                    cv2.line(
+                        mask,
+                        (int(p[0]), int(p[1])),
+                        (int(q[0]), int(q[1])),
+                        1.0,
+                        int(rng.integers(1, 3)),
+                        cv2.LINE_AA,
+                    )
                     p, angle = q, angle + rng.uniform(-0.6, 0.6)
         else:  # dust on the sensor, dead pixels, specks
             for _ in range(int(rng.integers(1, 6))):
@@ -214,13 +260,17 @@ def damage(image: Image, rng: Rng) -> Image:
         out = 255 * (np.clip(out, 0, 255) / 255) ** np.float32(np.exp(rng.uniform(-0.5, 0.5)))
     if rng.random() < 0.4:
         grey = out @ np.array([0.299, 0.587, 0.114], np.float32)
-        out = grey[..., None] + (out - grey[..., None]) * np.float32(0 if rng.random() < 0.25 else rng.uniform(0.3, 1.7))
+        out = grey[..., None] + (out - grey[..., None]) * np.float32(
+            0 if rng.random() < 0.25 else rng.uniform(0.3, 1.7)
+        )
     if rng.random() < 0.1:  # haze: towards a pale veil
         veil = rng.uniform(120, 230)
         out += (veil - out) * np.float32(rng.uniform(0.1, 0.5))
     if rng.random() < 0.05:  # night or deep dusk
         out *= np.float32(rng.uniform(0.12, 0.4))
-    if rng.random() < 0.05:  # other colour orders and thermal-like inversions keep it from trusting the sky's blue
+    if (
+        rng.random() < 0.05
+    ):  # other colour orders and thermal-like inversions keep it from trusting the sky's blue
         out = out[..., ::-1] if rng.random() < 0.7 else 255 - out
     draw = rng.random()
     if draw < 0.15:
@@ -229,7 +279,9 @@ def damage(image: Image, rng: Rng) -> Image:
         length = int(rng.integers(2, 6))
         kernel = np.zeros((length, length), np.float32)
         kernel[length // 2] = 1
-        turn = cv2.getRotationMatrix2D(((length - 1) / 2, (length - 1) / 2), float(rng.uniform(0, 180)), 1)
+        turn = cv2.getRotationMatrix2D(
+            ((length - 1) / 2, (length - 1) / 2), float(rng.uniform(0, 180)), 1
+        )
         kernel = cv2.warpAffine(kernel, turn, (length, length))
         out = cv2.filter2D(out, -1, kernel / max(float(kernel.sum()), 1e-3))
     elif draw < 0.3:  # over-sharpened, as cheap cameras do
@@ -253,4 +305,14 @@ def flip(scene: Scene) -> None:
     scene.ignored = [(side - b[2], b[1], side - b[0], b[3]) for b in scene.ignored]
 
 
-__all__ = ["confusers", "cutout", "damage", "flip", "free", "noise_field", "paste_cutout", "sky", "window"]
+__all__ = [
+    "confusers",
+    "cutout",
+    "damage",
+    "flip",
+    "free",
+    "noise_field",
+    "paste_cutout",
+    "sky",
+    "window",
+]

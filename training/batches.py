@@ -1,4 +1,7 @@
-"""Batches without end: batch number k is a function of the seed and k alone, so that a resumed run repeats nothing."""
+"""Batches without end.
+
+Batch number k is a function of the seed and k alone, so that a resumed run repeats nothing.
+"""
 
 from __future__ import annotations
 
@@ -68,14 +71,24 @@ def targets(scene: Scene) -> tuple[Tensor, Tensor]:
     grown = labels.with_margin(boxes, np.array(scene.shares, np.float32))
     grown = grown.clip(-10, side + 10)
     rows = np.concatenate((np.array(scene.classes, np.float32)[:, None].reshape(-1, 1), grown), 1)
-    return torch.from_numpy(rows), torch.from_numpy(np.array(scene.ignored, np.float32).reshape(-1, 4))
+    return torch.from_numpy(rows), torch.from_numpy(
+        np.array(scene.ignored, np.float32).reshape(-1, 4)
+    )
 
 
 class Batches(IterableDataset[Batch]):
     """Endless training batches from number `first` on."""
 
-    def __init__(self, root: Path, cache: Path, sprites: Path | None, shapes: list[Shape], *, seed: int,
-                 first: int = 0) -> None:
+    def __init__(
+        self,
+        root: Path,
+        cache: Path,
+        sprites: Path | None,
+        shapes: list[Shape],
+        *,
+        seed: int,
+        first: int = 0,
+    ) -> None:
         self.root, self.cache, self.sprite_file = root, cache, sprites
         self.shapes, self.seed, self.first = shapes, seed, first
 
@@ -95,7 +108,9 @@ class Batches(IterableDataset[Batch]):
         info = get_worker_info()
         step, shift = (info.num_workers, info.id) if info else (1, 0)
         album = Album(self.root, "train", self.cache)
-        sprites = Sprites(self.sprite_file) if self.sprite_file and self.sprite_file.exists() else None
+        sprites = (
+            Sprites(self.sprite_file) if self.sprite_file and self.sprite_file.exists() else None
+        )
         number = self.first + shift
         while True:
             yield self.make(number, album, sprites)

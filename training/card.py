@@ -1,7 +1,8 @@
 """Curves, sheets of failures and the model card's tables.
 
-`python -m training.card MODEL.onnx --data DIR --runs DIR --out DIR` writes `curves.png`, `misses.jpg`, `alarms.jpg`
-and `tables.md`; the words around the tables in the card are written by a person who has looked at the sheets.
+`python -m training.card MODEL.onnx --data DIR --runs DIR --out DIR` writes `curves.png`,
+`misses.jpg`, `alarms.jpg` and `tables.md`; the words around the tables in the card are written by
+a person who has looked at the sheets.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from training import labels
 from training.evaluate import Case, iou, open_model, report, run
 
 mpl.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402 - the backend must be chosen first
+from matplotlib import pyplot as plt
 
 TILE = 128
 COLOURS = ((60, 60, 255), (60, 220, 60), (255, 80, 255), (0, 220, 255))
@@ -46,12 +47,18 @@ def curves(log: Path, out: Path) -> None:
 
 
 def misses(cases: list[Case], threshold: float) -> list[tuple[float, Case, int]]:
-    """List labelled objects without a detection of their class at IoU 0.5, those furthest from it first."""
+    """List labelled objects without a detection of their class at IoU 0.5, the worst first."""
     worst = []
     for case in cases:
         for i, (box, cls) in enumerate(zip(case.truth, case.classes, strict=True)):
             mine = case.found.classes == cls
-            best = float((iou(box, case.found.xyxy[mine]) >= 0.5).astype(float) @ case.found.scores[mine]) if mine.any() else 0.0
+            best = (
+                float(
+                    (iou(box, case.found.xyxy[mine]) >= 0.5).astype(float) @ case.found.scores[mine]
+                )
+                if mine.any()
+                else 0.0
+            )
             if best < threshold:
                 worst.append((best, case, i))
     return sorted(worst, key=lambda w: w[0])
@@ -61,15 +68,24 @@ def alarms(cases: list[Case], threshold: float) -> list[tuple[float, Case, int]]
     """List detections that touch no labelled object of their class, the surest first."""
     worst = []
     for case in cases:
-        for i, (box, score, cls) in enumerate(zip(case.found.xyxy, case.found.scores, case.found.classes, strict=True)):
+        for i, (box, score, cls) in enumerate(
+            zip(case.found.xyxy, case.found.scores, case.found.classes, strict=True)
+        ):
             truth = case.truth[case.classes == cls]
             if score >= threshold and (not len(truth) or iou(box, truth).max() < 0.1):
                 worst.append((-float(score), case, i))
     return sorted(worst, key=lambda w: w[0])
 
 
-def sheet(worst: list[tuple[float, Case, int]], images: Path, out: Path, *, of_truth: bool, count: int = 24) -> None:
-    """Draw the worst as tiles: truth white, detections in their class's colour. At most two frames a clip."""
+def sheet(
+    worst: list[tuple[float, Case, int]],
+    images: Path,
+    out: Path,
+    *,
+    of_truth: bool,
+    count: int = 24,
+) -> None:
+    """Draw the worst as tiles: truth white, detections in their class's colour."""
     tiles, used = [], {}
     for _, case, i in worst:
         clip = case.name.rsplit("_", 1)[0]
@@ -83,27 +99,51 @@ def sheet(worst: list[tuple[float, Case, int]], images: Path, out: Path, *, of_t
         corner = centre - half
         zoom = TILE / (2 * half)
         matrix = np.array([[zoom, 0, -corner[0] * zoom], [0, zoom, -corner[1] * zoom]])
-        tile = cv2.warpAffine(picture, matrix, (TILE, TILE), flags=cv2.INTER_LINEAR, borderValue=(114, 114, 114))
+        tile = cv2.warpAffine(
+            picture, matrix, (TILE, TILE), flags=cv2.INTER_LINEAR, borderValue=(114, 114, 114)
+        )
 
-        def draw(xyxy: np.ndarray, colour: tuple[int, int, int], tile: np.ndarray = tile, corner: np.ndarray = corner,
-                 zoom: float = zoom) -> None:
-            a, b = ((xyxy[:2] - corner) * zoom).astype(int), ((xyxy[2:] - corner) * zoom).astype(int)
+        def draw(
+            xyxy: np.ndarray,
+            colour: tuple[int, int, int],
+            tile: np.ndarray = tile,
+            corner: np.ndarray = corner,
+            zoom: float = zoom,
+        ) -> None:
+            a, b = (
+                ((xyxy[:2] - corner) * zoom).astype(int),
+                ((xyxy[2:] - corner) * zoom).astype(int),
+            )
             cv2.rectangle(tile, (int(a[0]), int(a[1])), (int(b[0]), int(b[1])), colour, 1)
 
         for truth in case.truth:
             draw(truth, (255, 255, 255))
-        for found, score, cls in zip(case.found.xyxy, case.found.scores, case.found.classes, strict=True):
+        for found, score, cls in zip(
+            case.found.xyxy, case.found.scores, case.found.classes, strict=True
+        ):
             if score > 0.2:
                 draw(found, COLOURS[cls])
         word = labels.NAMES[case.classes[i] if of_truth else case.found.classes[i]]
-        cv2.putText(tile, word[:10], (2, TILE - 4), cv2.FONT_HERSHEY_SIMPLEX, 0.35, (255, 255, 255), 1, cv2.LINE_AA)
+        cv2.putText(
+            tile,
+            word[:10],
+            (2, TILE - 4),
+            cv2.FONT_HERSHEY_SIMPLEX,
+            0.35,
+            (255, 255, 255),
+            1,
+            cv2.LINE_AA,
+        )
         tiles.append(tile)
         if len(tiles) == count:
             break
     while len(tiles) % 8 or not tiles:
         tiles.append(np.full((TILE, TILE, 3), 40, np.uint8))
-    cv2.imwrite(str(out), np.vstack([np.hstack(tiles[i : i + 8]) for i in range(0, len(tiles), 8)]),
-                [cv2.IMWRITE_JPEG_QUALITY, 85])
+    cv2.imwrite(
+        str(out),
+        np.vstack([np.hstack(tiles[i : i + 8]) for i in range(0, len(tiles), 8)]),
+        [cv2.IMWRITE_JPEG_QUALITY, 85],
+    )
 
 
 def speed(model: Path, side: int, threads: int = 2) -> float:
@@ -120,22 +160,42 @@ def speed(model: Path, side: int, threads: int = 2) -> float:
 
 def tables(results: dict[str, dict[str, Any]]) -> str:
     """Lay reports out as Markdown: one block a model (FP32, INT8)."""
-    lines = []
+    lines: list[str] = []
     for name, r in results.items():
-        lines += [f"**{name}** ({r['side']} x {r['side']}, threshold {r['threshold']})", "",
-                  "| class | labels | AP50 | AP | F1 | best F1 @ score | centre in box | seen as any class |",
-                  "|---|---|---|---|---|---|---|---|"]
+        lines += [f"**{name}**, score threshold {r['threshold']}", ""]
+        lines += [
+            "| class | labels | AP50 | AP | F1 | best F1 @ score | centre in box | any class |"
+        ]
+        lines += ["|---|---|---|---|---|---|---|---|"]
         for label, c in r["per_class"].items():
-            lines.append(f"| {label} | {c['truths']} | {c['AP50']:.3f} | {c['AP']:.3f} | {c['F1']:.3f} | "
-                         f"{c['best_F1']:.3f} @ {c['best_at']:.2f} | {c['centre_recall']:.3f} | {c['seen_as_any']:.3f} |")
-        lines += [f"| mean | | {r['AP50']:.3f} | {r['AP']:.3f} | {r['F1']:.3f} | | | |", "",
-                  f"Aircraft of any class: AP50 {r['craft_AP50']:.3f}, best F1 {r['craft_best_F1']:.3f}. False alarms per 100 "
-                  f"aircraft-free pictures ({r['empty_pictures']}): {r['false_alarms_per_100_empty']:.1f}.", "",
-                  "| label side (px) | labels | recall at IoU 0.5 | centre in box |", "|---|---|---|---|"]
+            best = f"{c['best_F1']:.3f} @ {c['best_at']:.2f}"
+            figures = [f"{c[key]:.3f}" for key in ("AP50", "AP", "F1")]
+            recalls = [f"{c[key]:.3f}" for key in ("centre_recall", "seen_as_any")]
+            lines.append(_row(label, c["truths"], *figures, best, *recalls))
+        lines.append(
+            _row("mean", "", *(f"{r[key]:.3f}" for key in ("AP50", "AP", "F1")), "", "", "")
+        )
+        craft = f"AP50 {r['craft_AP50']:.3f}, best F1 {r['craft_best_F1']:.3f}"
+        alarms_per_100 = f"{r['false_alarms_per_100_empty']:.1f}"
+        lines += ["", f"Aircraft of any class: {craft}."]
+        lines += [
+            f"False alarms per 100 aircraft-free pictures ({r['empty_pictures']}): {alarms_per_100}."
+        ]
+        lines += [
+            "",
+            "| label side (px) | labels | recall at IoU 0.5 | centre in box |",
+            "|---|---|---|---|",
+        ]
         for key, s in r["by_size"].items():
-            lines.append(f"| {key} | {s['truths']} | {s['recall50']:.3f} | {s['centre_recall']:.3f} |")
+            lines.append(
+                _row(key, s["truths"], f"{s['recall50']:.3f}", f"{s['centre_recall']:.3f}")
+            )
         lines.append("")
     return "\n".join(lines)
+
+
+def _row(*cells: object) -> str:
+    return "| " + " | ".join(str(c) for c in cells) + " |"
 
 
 def main() -> None:
@@ -161,10 +221,22 @@ def main() -> None:
         result["side"] = side
         results[f"{name} {side}"] = result
         if not results or len(results) == 1:
-            sheet(misses(cases, args.threshold), args.data / "images", args.out / "misses.jpg", of_truth=True)
-            sheet(alarms(cases, args.threshold), args.data / "images", args.out / "alarms.jpg", of_truth=False)
+            sheet(
+                misses(cases, args.threshold),
+                args.data / "images",
+                args.out / "misses.jpg",
+                of_truth=True,
+            )
+            sheet(
+                alarms(cases, args.threshold),
+                args.data / "images",
+                args.out / "alarms.jpg",
+                of_truth=False,
+            )
     words = tables(results)
-    words += "\n" + "\n".join(f"{name} at {side}: {speed(model, side):.1f} ms" for name, model, side in jobs)
+    words += "\n" + "\n".join(
+        f"{name} at {side}: {speed(model, side):.1f} ms" for name, model, side in jobs
+    )
     (args.out / "tables.md").write_text(words + "\n")
     (args.out / "results.json").write_text(json.dumps(results, indent=1))
     print(words)

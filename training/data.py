@@ -1,9 +1,9 @@
 """The pictures: read once into a flat cache of raw pixels, then cut into training scenes.
 
 A scene is a square picture at the network's input scale with its boxes. Three kinds are mixed:
-real crops around a labelled object, real crops without any (hard negatives), and skies or landscapes onto which
-cut-out or rendered craft are pasted. Objects are drawn by class, then by clip, then by frame, because frames of one
-clip are nearly alike.
+real crops around a labelled object, real crops without any (hard negatives), and skies or
+landscapes onto which cut-out or rendered craft are pasted. Objects are drawn by class, then by
+clip, then by frame, because frames of one clip are nearly alike.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Scene:
     classes: list[int] = field(default_factory=list)
     boxes: list[tuple[float, float, float, float]] = field(default_factory=list)
     shares: list[float] = field(default_factory=list)
-    """Share of the standard margin per box: 1 for clips and paste-ups, less for sources labelled tightly."""
+    """Share of the standard margin per box: 1 for clips and paste-ups, less for tight sources."""
     ignored: list[tuple[float, float, float, float]] = field(default_factory=list)
 
     def add(self, cls: int, box: tuple[float, float, float, float], share: float = 1.0) -> None:
@@ -77,7 +77,9 @@ class Album:
         self.empty = [
             n for n, p in enumerate(self.pictures) if not len(p.classes) and not p.from_clip
         ]
-        self.landscapes = [n for n, p in enumerate(self.pictures) if p.from_clip and "BIRD" not in p.clip]
+        self.landscapes = [
+            n for n, p in enumerate(self.pictures) if p.from_clip and "BIRD" not in p.clip
+        ]
 
     @staticmethod
     def _index(coco: dict[str, Any]) -> list[Picture]:
@@ -90,13 +92,19 @@ class Album:
             xywh = np.array([n["bbox"] for n in notes], np.float32).reshape(-1, 4)
             xyxy = np.concatenate((xywh[:, :2], xywh[:, :2] + xywh[:, 2:]), 1)
             name = entry["file_name"]
-            # Caltech pictures are alike: ten of them count as one clip. A COCO picture is its own clip.
+            # Caltech pictures are alike: a hundred count as one clip. A COCO one is its own.
             group = name[:-6] if name.startswith("caltech") else name
-            pictures.append(Picture(
-                name, entry["height"], entry["width"], offset, entry.get("clip") or group,
-                np.array([n["category_id"] for n in notes], np.int64),
-                labels.tight(xyxy) if name.startswith("V_") else xyxy,
-            ))
+            pictures.append(
+                Picture(
+                    name,
+                    entry["height"],
+                    entry["width"],
+                    offset,
+                    entry.get("clip") or group,
+                    np.array([n["category_id"] for n in notes], np.int64),
+                    labels.tight(xyxy) if name.startswith("V_") else xyxy,
+                )
+            )
             offset += entry["height"] * entry["width"] * 3
         return pictures
 
@@ -110,7 +118,9 @@ class Album:
                 for picture in self.pictures:
                     bgr = cv2.imread(str(self.root / "images" / picture.name))
                     if bgr is None or bgr.shape[:2] != (picture.height, picture.width):
-                        message = f"{picture.name}: cannot be read at the size that the annotations state"
+                        message = (
+                            f"{picture.name}: cannot be read at the size that the annotations state"
+                        )
                         raise ValueError(message)
                     out.write(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB).tobytes())
             part.rename(path)
@@ -119,11 +129,13 @@ class Album:
     def image(self, number: int) -> Image:
         """Give a picture's pixels HxWx3 RGB; a read-only view of the cache."""
         p = self.pictures[number]
-        return self.pixels[p.offset : p.offset + p.height * p.width * 3].reshape(p.height, p.width, 3)
+        return self.pixels[p.offset : p.offset + p.height * p.width * 3].reshape(
+            p.height, p.width, 3
+        )
 
 
 def window(image: Image, x: float, y: float, scale: float, side: int) -> Image:
-    """Cut the square at (x, y), `side / scale` wide, and resize it to `side`; grey where it leaves the picture."""
+    """Cut the square at (x, y), `side / scale` wide, and resize it to `side`; grey outside."""
     span = side / scale
     x0, y0 = int(np.floor(x)), int(np.floor(y))
     x1, y1 = int(np.ceil(x + span)) + 1, int(np.ceil(y + span)) + 1
@@ -133,7 +145,9 @@ def window(image: Image, x: float, y: float, scale: float, side: int) -> Image:
     if not cut.size:
         return out
     flags = cv2.INTER_LINEAR
-    matrix = np.array([[scale, 0, (max(x0, 0) - x) * scale], [0, scale, (max(y0, 0) - y) * scale]], np.float32)
+    matrix = np.array(
+        [[scale, 0, (max(x0, 0) - x) * scale], [0, scale, (max(y0, 0) - y) * scale]], np.float32
+    )
     if scale < 0.75:  # shrink with area averaging first, a plain warp would alias small craft away
         size = (max(1, round(cut.shape[1] * scale)), max(1, round(cut.shape[0] * scale)))
         rx, ry = size[0] / cut.shape[1], size[1] / cut.shape[0]
@@ -142,12 +156,21 @@ def window(image: Image, x: float, y: float, scale: float, side: int) -> Image:
     # pixel centres: output centre (i + .5) maps from input centre, hence the half-pixel shift
     matrix[0, 2] += 0.5 * matrix[0, 0] - 0.5
     matrix[1, 2] += 0.5 * matrix[1, 1] - 0.5
-    return cv2.warpAffine(np.ascontiguousarray(cut), matrix, (side, side), dst=out, flags=flags,
-                          borderMode=cv2.BORDER_CONSTANT, borderValue=(GREY, GREY, GREY))
+    return cv2.warpAffine(
+        np.ascontiguousarray(cut),
+        matrix,
+        (side, side),
+        dst=out,
+        flags=flags,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=(GREY, GREY, GREY),
+    )
 
 
-def crop(album: Album, number: int, x: float, y: float, scale: float, side: int) -> Scene:
-    """Cut a scene from a picture: boxes mostly inside are kept, those cut off are ignored in the loss."""
+def crop(  # noqa: PLR0917 - a window is five numbers
+    album: Album, number: int, x: float, y: float, scale: float, side: int
+) -> Scene:
+    """Cut a scene: boxes mostly inside are kept, those cut off are ignored in the loss."""
     picture = album.pictures[number]
     scene = Scene(window(album.image(number), x, y, scale, side))
     share = 1.0 if picture.from_clip else 0.5
@@ -186,18 +209,20 @@ def around(album: Album, rng: np.random.Generator, cls: int, side: int) -> Scene
     span = side / scale
 
     def place(low: float, high: float, full: int) -> float:
-        """Choose a window start that holds the object and, where it can, stays within the picture."""
+        """Choose a window start that holds the object and, if it can, stays inside."""
         first, last = high - span, low
         if span >= full:
             return (full - span) / 2 if rng.random() < 0.7 else float(rng.uniform(full - span, 0))
         first, last = max(first, -0.1 * span), min(last, full - 0.9 * span)
         return float(rng.uniform(min(first, last), max(first, last)))
 
-    return crop(album, number, place(x1, x2, picture.width), place(y1, y2, picture.height), scale, side)
+    return crop(
+        album, number, place(x1, x2, picture.width), place(y1, y2, picture.height), scale, side
+    )
 
 
 def background(album: Album, rng: np.random.Generator, side: int) -> Scene:
-    """Cut a scene without aiming at any object: landscapes of the clips, or pictures of everyday things."""
+    """Cut a scene without aiming at any object: clip landscapes or everyday things."""
     everyday = bool(album.empty) and rng.random() < 0.45
     pool = album.empty if everyday else album.landscapes
     number = pool[rng.integers(len(pool))]
@@ -207,6 +232,8 @@ def background(album: Album, rng: np.random.Generator, side: int) -> Scene:
     span = side / scale
     x = rng.uniform(min(0, picture.width - span), max(0, picture.width - span))
     y = rng.uniform(min(0, picture.height - span), max(0, picture.height - span))
-    if not everyday and rng.random() < 0.5:  # the ground, where false alarms live, is in the lower half
+    if (
+        not everyday and rng.random() < 0.5
+    ):  # the ground, where false alarms live, is in the lower half
         y = max(0.0, picture.height - span) - rng.uniform(0, 0.3) * span
     return crop(album, number, float(x), float(y), scale, side)

@@ -1,7 +1,7 @@
 """A small judge for the recipe itself: `python -m training.evaluate MODEL.onnx --data DIR`.
 
-The product's `spotterd evaluate` is the one that counts; this one also gives recall by centre-in-box, because the
-clips' labels are loose, and class-agnostic figures.
+The product's `spotterd evaluate` is the one that counts; this one also gives recall by centre-in-
+box, because the clips' labels are loose, and class-agnostic figures.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BINS = {"<16": (0, 16), "16-32": (16, 32), "32-96": (32, 96), ">=96": (96, 1e9)}
 
 @dataclass
 class Found:
-    """Detections of one picture in its own pixels: xyxy Nx4, scores N, classes N, best score first."""
+    """Detections in a picture's own pixels: xyxy Nx4, scores N, classes N, best first."""
 
     xyxy: Floats
     scores: Floats
@@ -36,20 +36,26 @@ class Found:
 
 
 def letterbox(bgr: Image, side: int) -> tuple[Floats, float, float, float]:
-    """Scale to fit, centre on grey; give 1x3xSxS RGB 0..1, the scale and the left and top padding."""
+    """Scale to fit, centre on grey; give 1x3xSxS RGB 0..1, scale, left and top padding."""
     h, w = bgr.shape[:2]
     scale = min(side / h, side / w)
     new_w, new_h = round(w * scale), round(h * scale)
     left, top = (side - new_w) // 2, (side - new_h) // 2
     canvas = np.full((side, side, 3), GREY, np.uint8)
-    canvas[top : top + new_h, left : left + new_w] = cv2.resize(bgr, (new_w, new_h), interpolation=cv2.INTER_LINEAR)
-    x = np.ascontiguousarray(canvas[..., ::-1].transpose(2, 0, 1)[None], np.float32) / np.float32(255)
+    canvas[top : top + new_h, left : left + new_w] = cv2.resize(
+        bgr, (new_w, new_h), interpolation=cv2.INTER_LINEAR
+    )
+    x = np.ascontiguousarray(canvas[..., ::-1].transpose(2, 0, 1)[None], np.float32) / np.float32(
+        255
+    )
     return x, scale, float(left), float(top)
 
 
 def iou(box: Floats, others: Floats) -> Floats:
     """Give the IoU of one box (4) with others (Nx4)."""
-    inter = (np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])).clip(0).prod(1)
+    inter = (
+        (np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])).clip(0).prod(1)
+    )
     area = (others[:, 2:] - others[:, :2]).prod(1)
     return inter / np.maximum((box[2:] - box[:2]).prod() + area - inter, 1e-9)
 
@@ -69,12 +75,14 @@ def decode(output: Floats, floor: float, overlap: float, *, agnostic: bool) -> F
             continue
         chosen.append(i)
         alive &= iou(shifted[i], shifted) <= overlap
-        if len(chosen) == 100:  # noqa: PLR2004 - COCO's cap
+        if len(chosen) == 100:
             break
     return Found(xyxy[chosen].astype(np.float32), scores[keep][chosen], classes[keep][chosen])
 
 
-def average_precision(hits: np.ndarray, scores: np.ndarray, truths: int) -> tuple[float, float, float]:
+def average_precision(
+    hits: np.ndarray, scores: np.ndarray, truths: int
+) -> tuple[float, float, float]:
     """Give AP (101-point), the best F1 and the score at which it is reached."""
     if not truths:
         return float("nan"), float("nan"), float("nan")
@@ -91,7 +99,7 @@ def average_precision(hits: np.ndarray, scores: np.ndarray, truths: int) -> tupl
 
 
 def match(found: Found, truth: Floats, iou_floor: float) -> np.ndarray:
-    """Pair detections (best first) with truths greedily by IoU; give the truth's index per detection or -1."""
+    """Pair detections (best first) with truths by IoU; give a truth's index each, or -1."""
     owner = np.full(len(found.scores), -1)
     taken = np.zeros(len(truth), bool)
     for i, box in enumerate(found.xyxy):
@@ -113,8 +121,9 @@ class Case:
     agnostic: Found
 
 
-def run(session: ort.InferenceSession, data: Path, side: int, *, every: int = 1, split: str = "val"
-        ) -> Iterator[tuple[Case, float]]:
+def run(
+    session: ort.InferenceSession, data: Path, side: int, *, every: int = 1, split: str = "val"
+) -> Iterator[tuple[Case, float]]:
     """Run a model over a split; give cases and seconds an inference took."""
     coco: dict[str, Any] = json.loads((data / f"{split}.json").read_text())
     notes: dict[int, list[dict[str, Any]]] = {}
@@ -133,9 +142,14 @@ def run(session: ort.InferenceSession, data: Path, side: int, *, every: int = 1,
         both = []
         for agnostic in (False, True):
             found = decode(output, 0.01, 0.6, agnostic=agnostic)
-            found.xyxy = (found.xyxy - np.array([left, top, left, top], np.float32)) / np.float32(scale)
+            found.xyxy = (found.xyxy - np.array([left, top, left, top], np.float32)) / np.float32(
+                scale
+            )
             both.append(found)
-        yield Case(entry["file_name"], truth, np.array([n["category_id"] for n in mine], int), *both), took
+        yield (
+            Case(entry["file_name"], truth, np.array([n["category_id"] for n in mine], int), *both),
+            took,
+        )
 
 
 def report(cases: list[Case], threshold: float) -> dict[str, Any]:
@@ -149,7 +163,12 @@ def report(cases: list[Case], threshold: float) -> dict[str, Any]:
         for floor in np.arange(0.5, 0.96, 0.05):
             hits = []
             for c in cases:
-                mine = Found(*(v[c.found.classes == cls] for v in (c.found.xyxy, c.found.scores, c.found.classes)))
+                mine = Found(
+                    *(
+                        v[c.found.classes == cls]
+                        for v in (c.found.xyxy, c.found.scores, c.found.classes)
+                    )
+                )
                 hits.append(match(mine, c.truth[c.classes == cls], floor) >= 0)
             flat = np.concatenate(hits)
             ap, f1, best = average_precision(flat, scores, truths)
@@ -157,7 +176,12 @@ def report(cases: list[Case], threshold: float) -> dict[str, Any]:
             if len(aps) == 1:
                 sure = scores >= threshold
                 tp, fp = int(flat[sure].sum()), int((~flat[sure]).sum())
-                row |= {"AP50": ap, "best_F1": f1, "best_at": best, "F1": 2 * tp / max(1, 2 * tp + fp + truths - tp)}
+                row |= {
+                    "AP50": ap,
+                    "best_F1": f1,
+                    "best_at": best,
+                    "F1": 2 * tp / max(1, 2 * tp + fp + truths - tp),
+                }
         row["AP"] = float(np.mean(aps))
         row["centre_recall"] = _centre_recall(cases, threshold, cls)
         row["seen_as_any"] = _centre_recall(cases, threshold, cls, any_class=True)
@@ -173,16 +197,26 @@ def report(cases: list[Case], threshold: float) -> dict[str, Any]:
         sub = Found(c.agnostic.xyxy[mine], c.agnostic.scores[mine], c.agnostic.classes[mine])
         hits.append(match(sub, c.truth[m], 0.5) >= 0)
         scores.append(sub.scores)
-    ap, f1, _ = average_precision(np.concatenate(hits), np.concatenate(scores), int(sum(m.sum() for m in craft)))
+    ap, f1, _ = average_precision(
+        np.concatenate(hits), np.concatenate(scores), int(sum(m.sum() for m in craft))
+    )
     out["craft_AP50"], out["craft_best_F1"] = ap, f1
     empty = [c for c, m in zip(cases, craft, strict=True) if not m.any()]
-    alarms = sum(int((np.isin(c.found.classes, labels.AIRCRAFT) & (c.found.scores >= threshold)).sum()) for c in empty)
-    out["empty_pictures"], out["false_alarms_per_100_empty"] = len(empty), 100 * alarms / max(1, len(empty))
+    alarms = sum(
+        int((np.isin(c.found.classes, labels.AIRCRAFT) & (c.found.scores >= threshold)).sum())
+        for c in empty
+    )
+    out["empty_pictures"], out["false_alarms_per_100_empty"] = (
+        len(empty),
+        100 * alarms / max(1, len(empty)),
+    )
     out["by_size"] = _by_size(cases, threshold)
     return out
 
 
-def _centre_recall(cases: list[Case], threshold: float, cls: int, *, any_class: bool = False) -> float:
+def _centre_recall(
+    cases: list[Case], threshold: float, cls: int, *, any_class: bool = False
+) -> float:
     seen, total = 0, 0
     for c in cases:
         for box in c.truth[c.classes == cls]:
@@ -196,7 +230,7 @@ def _centre_recall(cases: list[Case], threshold: float, cls: int, *, any_class: 
 
 
 def _by_size(cases: list[Case], threshold: float) -> dict[str, dict[str, float]]:
-    """Recall of labelled craft and birds at the threshold by the label's side in the picture's pixels."""
+    """Give recall at the threshold by the label's side in the picture's pixels."""
     rows = {k: [0, 0, 0] for k in BINS}
     for c in cases:
         good = c.found.scores >= threshold
@@ -206,9 +240,12 @@ def _by_size(cases: list[Case], threshold: float) -> dict[str, dict[str, float]]
             mine = c.found.xyxy[good & (c.found.classes == cls)]
             centre = (mine[:, :2] + mine[:, 2:]) / 2
             rows[key][0] += 1
-            rows[key][1] += bool(len(mine) and iou(box, mine).max() >= 0.5)  # noqa: PLR2004 - AP50's IoU
+            rows[key][1] += bool(len(mine) and iou(box, mine).max() >= 0.5)
             rows[key][2] += bool(((centre >= box[:2]) & (centre <= box[2:])).all(1).any())
-    return {k: {"truths": n, "recall50": h / max(1, n), "centre_recall": m / max(1, n)} for k, (n, h, m) in rows.items()}
+    return {
+        k: {"truths": n, "recall50": h / max(1, n), "centre_recall": m / max(1, n)}
+        for k, (n, h, m) in rows.items()
+    }
 
 
 def open_model(path: Path, threads: int = 2) -> ort.InferenceSession:
@@ -221,17 +258,20 @@ def open_model(path: Path, threads: int = 2) -> ort.InferenceSession:
 
 def table(result: dict[str, Any]) -> str:
     """Lay a report out as text."""
-    lines = [f"{'':10s} {'gt':>4s} {'AP50':>6s} {'AP':>6s} {'F1':>6s} {'bestF1':>7s} {'@':>5s} {'centre':>7s} {'any':>6s}"]
-    for name, r in result["per_class"].items():
-        lines.append(f"{name:10s} {r['truths']:4d} {r['AP50']:6.3f} {r['AP']:6.3f} {r['F1']:6.3f} {r['best_F1']:7.3f} "
-                     f"{r['best_at']:5.2f} {r['centre_recall']:7.3f} {r['seen_as_any']:6.3f}")
-    lines.append(f"mean AP50 {result['AP50']:.3f} AP {result['AP']:.3f} F1 {result['F1']:.3f}; craft AP50 "
-                 f"{result['craft_AP50']:.3f} best F1 {result['craft_best_F1']:.3f}; false alarms per 100 aircraft-free "
-                 f"pictures ({result['empty_pictures']}) at {result['threshold']}: "
-                 f"{result['false_alarms_per_100_empty']:.1f}; {result.get('ms', 0):.1f} ms")
+    keys = ("truths", "AP50", "AP", "F1", "best_F1", "best_at", "centre_recall", "seen_as_any")
+    lines = [" " * 10 + "".join(f"{k[:9]:>10s}" for k in keys)]
+    for name, row in result["per_class"].items():
+        lines.append(f"{name:10s}" + "".join(f"{row[k]:10.3f}" for k in keys))
+    lines.append("mean " + ", ".join(f"{k} {result[k]:.3f}" for k in ("AP50", "AP", "F1")))
+    lines.append(f"any craft AP50 {result['craft_AP50']:.3f} best F1 {result['craft_best_F1']:.3f}")
+    alarms = f"{result['false_alarms_per_100_empty']:.1f} at {result['threshold']}"
+    lines.append(
+        f"false alarms per 100 of {result['empty_pictures']} aircraft-free pictures: {alarms}"
+    )
     for key, r in result["by_size"].items():
-        lines.append(f"  label side {key:6s} n {r['truths']:4d} recall IoU.5 {r['recall50']:.3f} centre {r['centre_recall']:.3f}")
-    return "\n".join(lines)
+        recalls = f"IoU 0.5 {r['recall50']:.3f} centre {r['centre_recall']:.3f}"
+        lines.append(f"  label side {key:6s} {r['truths']:4d} recall {recalls}")
+    return "\n".join([*lines, f"{result.get('ms', 0):.1f} ms"])
 
 
 def main() -> None:
@@ -247,7 +287,7 @@ def main() -> None:
     pairs = list(run(open_model(args.model), args.data, args.side, every=args.every))
     result = report([c for c, _ in pairs], args.threshold)
     result["ms"] = float(np.median([t for _, t in pairs]) * 1000)
-    print(table(result))  # noqa: T201 - the command's answer
+    print(table(result))
     if args.json:
         args.json.write_text(json.dumps(result, indent=1))
 

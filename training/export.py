@@ -18,7 +18,12 @@ import numpy as np
 import onnx
 import torch
 from onnxruntime.quantization import CalibrationMethod, QuantType
-from onnxruntime.quantization.calibrate import CalibrationDataReader, TensorData, TensorsData, create_calibrator
+from onnxruntime.quantization.calibrate import (
+    CalibrationDataReader,
+    TensorData,
+    TensorsData,
+    create_calibrator,
+)
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
 from training import labels
@@ -39,16 +44,29 @@ def export(weights: Path, out: Path, *, version: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            model, (torch.zeros(1, 3, 640, 640),), str(out), opset_version=OPSET, dynamo=False,
-            input_names=["images"], output_names=["output0"],
-            dynamic_axes={"images": {2: "height", 3: "width"}, "output0": {2: "anchors"}})
+            model,
+            (torch.zeros(1, 3, 640, 640),),
+            str(out),
+            opset_version=OPSET,
+            dynamo=False,
+            input_names=["images"],
+            output_names=["output0"],
+            dynamic_axes={"images": {2: "height", 3: "width"}, "output0": {2: "anchors"}},
+        )
     graph = onnx.load(out)
     facts = {
-        "names": str(dict(enumerate(labels.NAMES))), "stride": "32", "task": "detect", "imgsz": "[640, 640]",
-        "license": LICENCE, "version": version, "author": "spotterd",
+        "names": str(dict(enumerate(labels.NAMES))),
+        "stride": "32",
+        "task": "detect",
+        "imgsz": "[640, 640]",
+        "license": LICENCE,
+        "version": version,
+        "author": "spotterd",
         "description": f"sky-{state['size']}: aircraft and birds in the sky, seen from the ground",
     }
-    for dim, known in zip(graph.graph.output[0].type.tensor_type.shape.dim, (1, 4 + len(labels.NAMES)), strict=False):
+    for dim, known in zip(
+        graph.graph.output[0].type.tensor_type.shape.dim, (1, 4 + len(labels.NAMES)), strict=False
+    ):
         dim.dim_value = known
     for key, value in facts.items():
         entry = graph.metadata_props.add()
@@ -91,32 +109,60 @@ def varied(data: Path, count: int) -> list[Path]:
 
 def ranges(model: Path, paths: list[Path], side: int) -> dict[str, list[float]]:
     """Find symmetric activation ranges by entropy for every tensor that touches a convolution."""
-    calibrator = create_calibrator(str(model), ["Conv"], augmented_model_path=str(model.with_suffix(".augmented.onnx")),
-                                   calibrate_method=CalibrationMethod.Entropy, extra_options={"symmetric": True})
-    for i in range(0, len(paths), 4):  # in small portions: the calibrator holds all tensors of a portion in memory
+    calibrator = create_calibrator(
+        str(model),
+        ["Conv"],
+        augmented_model_path=str(model.with_suffix(".augmented.onnx")),
+        calibrate_method=CalibrationMethod.Entropy,
+        extra_options={"symmetric": True},
+    )
+    for i in range(
+        0, len(paths), 4
+    ):  # in small portions: the calibrator holds all tensors of a portion in memory
         calibrator.collect_data(Pictures(paths[i : i + 4], side, "images"))
     found = calibrator.compute_data()
     model.with_suffix(".augmented.onnx").unlink(missing_ok=True)
-    return {name: [float(data.range_value[0]), float(data.range_value[1])] for name, data in found.data.items()}
+    return {
+        name: [float(data.range_value[0]), float(data.range_value[1])]
+        for name, data in found.data.items()
+    }
 
 
 def predictors(graph: onnx.ModelProto) -> list[str]:
     """Name the last 1x1 convolutions, whose outputs are scores and boxes: they stay in float."""
-    return [n.name for n in graph.graph.node if n.op_type == "Conv" and n.name.endswith(("/score/Conv", "/box/Conv"))]
+    return [
+        n.name
+        for n in graph.graph.node
+        if n.op_type == "Conv" and n.name.endswith(("/score/Conv", "/box/Conv"))
+    ]
 
 
 def quantize(model: Path, found: dict[str, list[float]], out: Path) -> None:
-    """Write a Q/DQ model: int8 symmetric, weights per channel, biases and the decoding tail in float."""
+    """Write a Q/DQ model: int8 symmetric, weights per channel, biases and tail in float."""
     graph = onnx.shape_inference.infer_shapes(onnx.load(model))
-    data = TensorsData(CalibrationMethod.Entropy, {
-        k: TensorData(lowest=np.float32(a), highest=np.float32(b)) for k, (a, b) in found.items()})
-    options: dict[str, Any] = {"ActivationSymmetric": True, "WeightSymmetric": True, "QuantizeBias": False,
-                               # What a ReLU follows is rounded once, behind the ReLU, as the next layer's input.
-                               "OpTypesToExcludeOutputQuantization": ["Conv"]}
+    data = TensorsData(
+        CalibrationMethod.Entropy,
+        {k: TensorData(lowest=np.float32(a), highest=np.float32(b)) for k, (a, b) in found.items()},
+    )
+    options: dict[str, Any] = {
+        "ActivationSymmetric": True,
+        "WeightSymmetric": True,
+        "QuantizeBias": False,
+        # What a ReLU follows is rounded once, behind the ReLU, as the next layer's input.
+        "OpTypesToExcludeOutputQuantization": ["Conv"],
+    }
     quantizer = QDQQuantizer(
-        graph, per_channel=True, reduce_range=False, weight_qType=QuantType.QInt8, activation_qType=QuantType.QInt8,
-        tensors_range=data, nodes_to_quantize=[], nodes_to_exclude=predictors(graph), op_types_to_quantize=["Conv"],
-        extra_options=options)
+        graph,
+        per_channel=True,
+        reduce_range=False,
+        weight_qType=QuantType.QInt8,
+        activation_qType=QuantType.QInt8,
+        tensors_range=data,
+        nodes_to_quantize=[],
+        nodes_to_exclude=predictors(graph),
+        op_types_to_quantize=["Conv"],
+        extra_options=options,
+    )
     quantizer.quantize_model()
     quantizer.model.save_model_to_file(str(out))
 
@@ -128,7 +174,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--version", default="1")
     parser.add_argument("--data", type=Path, help="data set, for --ranges")
-    parser.add_argument("--ranges", type=int, default=0, help="calibrate with this many training pictures")
+    parser.add_argument(
+        "--ranges", type=int, default=0, help="calibrate with this many training pictures"
+    )
     parser.add_argument("--int8", type=Path, help="also write a Q/DQ model here")
     args = parser.parse_args()
     export(args.weights, args.out, version=args.version)
@@ -136,8 +184,16 @@ def main() -> None:
         paths = varied(args.data, args.ranges)
         found = ranges(args.out, paths, 640)
         digest = hashlib.sha256(args.out.read_bytes()).hexdigest()
-        facts = {"model_sha256": digest, "method": "entropy", "pictures": len(paths), "side": 640, "opset": OPSET,
-                 "symmetric": True, "float_nodes": predictors(onnx.load(args.out)), "ranges": found}
+        facts = {
+            "model_sha256": digest,
+            "method": "entropy",
+            "pictures": len(paths),
+            "side": 640,
+            "opset": OPSET,
+            "symmetric": True,
+            "float_nodes": predictors(onnx.load(args.out)),
+            "ranges": found,
+        }
         args.out.with_suffix(".ranges.json").write_text(json.dumps(facts, indent=1))
         if args.int8:
             quantize(args.out, found, args.int8)

@@ -1,9 +1,10 @@
 """Class names and the one rule about box margins.
 
-Measured on 1200 boxes of the clips (object segmented against clear sky): a label is the object plus about 20 pixels in
-width and in height, whatever the object's size. Caltech, COCO and rendered craft are tight. One rule for all sources,
-in pixels of the network's input, keeps the answer learnable: small craft get the clips' full margin, large craft a
-thin one, so that boxes of 50 pixels and more overlap well with loose and with tight labels alike.
+Measured on 1200 boxes of the clips (object segmented against clear sky): a label is the object
+plus about 20 pixels in width and in height, whatever the object's size. Caltech, COCO and
+rendered craft are tight. One rule for all sources, in pixels of the network's input, keeps the
+answer learnable: small craft get the clips' full margin, large craft a thin one, so that boxes of
+50 pixels and more overlap well with loose and with tight labels alike.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ _MARGIN_PX = (20.0, 20.0, 16.0, 12.0, 8.0, 6.0)
 
 
 def tight(xyxy: Floats) -> Floats:
-    """Take the clips' margin off boxes Nx4 given at the clips' own scale; never below SMALLEST_PX."""
+    """Take the clips' margin off boxes Nx4 at the clips' own scale; never below SMALLEST_PX."""
     centre = (xyxy[:, :2] + xyxy[:, 2:]) / 2
     size = np.maximum(xyxy[:, 2:] - xyxy[:, :2] - CLIP_MARGIN_PX, SMALLEST_PX)
     return np.concatenate((centre - size / 2, centre + size / 2), 1).astype(np.float32)
 
 
 def with_margin(xyxy: Floats, share: Floats | float = 1.0) -> Floats:
-    """Give tight boxes Nx4 (input pixels) the margin that the network is to learn; `share` (N) scales the margin."""
+    """Give tight boxes Nx4 (input pixels) the margin to learn; `share` (N) scales it."""
     size = xyxy[:, 2:] - xyxy[:, :2]
     side = np.sqrt(np.maximum(size.prod(1), 1.0))
     grow = (np.interp(side, _OBJECT_PX, _MARGIN_PX) * share)[:, None] / 2

@@ -1,10 +1,11 @@
 """Which anchors answer for which box, and what a wrong answer costs.
 
-Assignment: task-aligned (Feng et al. 2021, TOOD): per box the anchors with the best score^a * IoU^b, where IoU is
-softened by a Gaussian closeness so that boxes of a few pixels, whose IoU is zero at first, still get anchors.
-Scores: varifocal loss (Zhang et al. 2021): positives are pulled to their alignment, negatives are damped by p^2.
-Boxes: complete IoU (Zheng et al. 2020) mixed with the normalised Wasserstein distance (Wang et al. 2021), which is
-kinder to tiny boxes than any overlap.
+Assignment: task-aligned (Feng et al. 2021, TOOD): per box the anchors with the best score^a *
+IoU^b, where IoU is softened by a Gaussian closeness so that boxes of a few pixels, whose IoU is
+zero at first, still get anchors. Scores: varifocal loss (Zhang et al. 2021): positives are pulled
+to their alignment, negatives are damped by p^2. Boxes: complete IoU (Zheng et al. 2020) mixed
+with the normalised Wasserstein distance (Wang et al. 2021), which is kinder to tiny boxes than
+any overlap.
 """
 
 from __future__ import annotations
@@ -36,16 +37,21 @@ class Losses:
 
 
 def iou_pairs(a: Tensor, b: Tensor, *, complete: bool = False) -> Tensor:
-    """Give the (complete) IoU of boxes ...x4 (x1 y1 x2 y2), broadcast over the leading dimensions."""
+    """Give the (complete) IoU of boxes ...x4 (x1 y1 x2 y2), broadcast over the rest."""
     lt, rb = torch.maximum(a[..., :2], b[..., :2]), torch.minimum(a[..., 2:], b[..., 2:])
     inter = (rb - lt).clamp(min=0).prod(-1)
-    wh_a, wh_b = (a[..., 2:] - a[..., :2]).clamp(min=1e-3), (b[..., 2:] - b[..., :2]).clamp(min=1e-3)
+    wh_a, wh_b = (
+        (a[..., 2:] - a[..., :2]).clamp(min=1e-3),
+        (b[..., 2:] - b[..., :2]).clamp(min=1e-3),
+    )
     iou = inter / (wh_a.prod(-1) + wh_b.prod(-1) - inter + 1e-7)
     if not complete:
         return iou
     hull = torch.maximum(a[..., 2:], b[..., 2:]) - torch.minimum(a[..., :2], b[..., :2])
     centre = ((a[..., :2] + a[..., 2:] - b[..., :2] - b[..., 2:]) ** 2).sum(-1) / 4
-    shape = (torch.atan(wh_a[..., 0] / wh_a[..., 1]) - torch.atan(wh_b[..., 0] / wh_b[..., 1])) * (2 / math.pi)
+    shape = (torch.atan(wh_a[..., 0] / wh_a[..., 1]) - torch.atan(wh_b[..., 0] / wh_b[..., 1])) * (
+        2 / math.pi
+    )
     v = shape**2
     with torch.no_grad():
         weight = v / (v - iou + 1 + 1e-7)
@@ -61,28 +67,38 @@ def wasserstein(a: Tensor, b: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def assign(logits: Tensor, boxes: Tensor, points: Tensor, strides: Tensor, truth: Tensor, ignored: Tensor
-           ) -> tuple[Tensor, Tensor, Tensor]:
+def assign(  # noqa: PLR0917 - one picture, column by column
+    logits: Tensor, boxes: Tensor, points: Tensor, strides: Tensor, truth: Tensor, ignored: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     """Pair one picture's anchors with its boxes.
 
-    logits NxK, boxes Nx4, points Nx2, strides N; truth Mx5 (class, x1 y1 x2 y2); ignored Jx4 regions.
-    Gives the index of the truth per anchor (N, -1 for none), the target score N and the mask N of anchors that count.
+    logits NxK, boxes Nx4, points Nx2, strides N; truth Mx5 (class, x1 y1 x2 y2); ignored Jx4
+    regions. Gives the index of the truth per anchor (N, -1 for none), the target score N and the
+    mask N of anchors that count.
     """
     n = len(points)
     owner = torch.full((n,), -1, dtype=torch.long, device=points.device)
     target = torch.zeros(n, device=points.device)
     counts = torch.ones(n, dtype=torch.bool, device=points.device)
     if len(ignored):
-        inside = ((points[:, None] >= ignored[:, :2]) & (points[:, None] <= ignored[:, 2:])).all(-1).any(1)
+        inside = (
+            ((points[:, None] >= ignored[:, :2]) & (points[:, None] <= ignored[:, 2:]))
+            .all(-1)
+            .any(1)
+        )
         counts &= ~inside
     if not len(truth):
         return owner, target, counts
     gt = truth[:, 1:]
     centre = (gt[:, :2] + gt[:, 2:]) / 2
     half = (gt[:, 2:] - gt[:, :2]) / 2
-    reach = torch.maximum(half[:, None], strides[None, :, None] * 0.75)  # MxNx2: a tiny box still holds an anchor
+    reach = torch.maximum(
+        half[:, None], strides[None, :, None] * 0.75
+    )  # MxNx2: a tiny box still holds an anchor
     near = ((points[None] - centre[:, None]).abs() < reach).all(-1)
-    near &= strides[None] <= 4 * half.amax(1)[:, None].clamp(min=8)  # a far coarser level has nothing to say
+    near &= strides[None] <= 4 * half.amax(1)[:, None].clamp(
+        min=8
+    )  # a far coarser level has nothing to say
     iou = iou_pairs(gt[:, None], boxes[None])
     close = 0.5 * (iou + wasserstein(boxes[None], gt[:, None].expand(-1, n, -1)))
     score = logits.sigmoid()[:, truth[:, 0].long()].T
@@ -95,13 +111,17 @@ def assign(logits: Tensor, boxes: Tensor, points: Tensor, strides: Tensor, truth
     aligned = metric * (torch.arange(len(gt), device=gt.device)[:, None] == owner[None])
     peak = aligned.amax(1, keepdim=True)
     peak_close = (close * (aligned > 0)).amax(1, keepdim=True)
-    target = (aligned / (peak + 1e-9) * peak_close.clamp(min=0.4)).amax(0)  # never starve a box that is still far off
+    target = (aligned / (peak + 1e-9) * peak_close.clamp(min=0.4)).amax(
+        0
+    )  # never starve a box that is still far off
     counts |= positive
     return owner, target, counts
 
 
-def losses(levels: list[tuple[Tensor, Tensor]], truths: list[Tensor], ignored: list[Tensor]) -> Losses:
-    """Give the loss of a batch; `truths` and `ignored` hold one Mx5 and one Jx4 tensor a picture."""
+def losses(
+    levels: list[tuple[Tensor, Tensor]], truths: list[Tensor], ignored: list[Tensor]
+) -> Losses:
+    """Give the loss of a batch; `truths` and `ignored` hold an Mx5 and a Jx4 a picture."""
     logits, boxes, points, strides = decode(levels)
     score_sum = logits.new_zeros(())
     box_sum = logits.new_zeros(())
@@ -116,7 +136,10 @@ def losses(levels: list[tuple[Tensor, Tensor]], truths: list[Tensor], ignored: l
             weight = target[hit]
             iou = iou_pairs(box[hit], mine[:, 1:], complete=True)
             near = wasserstein(box[hit], mine[:, 1:])
-            box_sum = box_sum + ((BOX_WEIGHT * (1 - iou) + WASSERSTEIN_WEIGHT * (1 - near)) * weight).sum()
+            box_sum = (
+                box_sum
+                + ((BOX_WEIGHT * (1 - iou) + WASSERSTEIN_WEIGHT * (1 - near)) * weight).sum()
+            )
             weight_sum += float(weight.sum())
             positives += int(hit.sum())
         p = logit.detach().sigmoid()
@@ -125,4 +148,6 @@ def losses(levels: list[tuple[Tensor, Tensor]], truths: list[Tensor], ignored: l
         score_sum = score_sum + (entropy * factor * counts[:, None]).sum()
     scale = max(weight_sum, float(len(truths)) * 0.5)
     total = (SCORE_WEIGHT * score_sum + box_sum) / scale
-    return Losses(total, float(score_sum.detach()) / scale, float(box_sum.detach()) / scale, positives)
+    return Losses(
+        total, float(score_sum.detach()) / scale, float(box_sum.detach()) / scale, positives
+    )

@@ -1,8 +1,9 @@
-"""The network: a small CSP backbone, a feature pyramid and an anchor-free head, all plain convolutions.
+"""The network: CSP backbone, feature pyramid, anchor-free head; all plain convolutions.
 
-Why plain 3x3 convolutions: on AVX512 cores and on a Jetson's GPU they run several times faster per multiplication
-than depthwise ones (measured: 205 against 70 GFLOP/s on two cores), and they quantize to INT8 without surprises.
-Every activation is a ReLU, there is no squeeze-excite and no softmax, so ranges stay easy to calibrate.
+Why plain 3x3 convolutions: on AVX512 cores and on a Jetson's GPU they run several times faster
+per multiplication than depthwise ones (measured: 205 against 70 GFLOP/s on two cores), and they
+quantize to INT8 without surprises. Every activation is a ReLU, there is no squeeze-excite and no
+softmax, so ranges stay easy to calibrate.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 STRIDES = (8, 16, 32)
 PRIOR = 0.01
-"""Score that every anchor starts with: focal-style losses need a rare-object prior (Lin et al. 2017, section 4.1)."""
+"""Score that every anchor starts with, as focal losses need it (Lin et al. 2017, 4.1)."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Bottleneck(nn.Module):
 
 
 class Csp(nn.Module):
-    """Cross-stage block: half the channels go through `depth` bottlenecks, every step is kept (Wang et al. 2019)."""
+    """Cross-stage block: half the channels pass `depth` bottlenecks (Wang et al. 2019)."""
 
     def __init__(self, c_in: int, c_out: int, depth: int, *, shortcut: bool = True) -> None:
         super().__init__()
@@ -100,13 +101,14 @@ class Head(nn.Module):
         self.shared = Conv(c_in, width)
         self.score_conv, self.box_conv = Conv(width, width), Conv(width, width)
         self.score, self.box = nn.Conv2d(width, classes, 1), nn.Conv2d(width, 4, 1)
-        nn.init.constant_(self.score.bias, float(torch.logit(torch.tensor(PRIOR))))  # type: ignore[arg-type]
+        bias = torch.logit(torch.tensor(PRIOR)).expand(classes)
+        self.score.bias = nn.Parameter(bias.clone())
+        self.box.bias = nn.Parameter(torch.full((4,), 0.5))
         nn.init.normal_(self.score.weight, std=0.01)
         nn.init.normal_(self.box.weight, std=0.01)
-        nn.init.constant_(self.box.bias, 0.5)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Give class logits BxKxHxW and log distances in strides Bx4xHxW (left, top, right, bottom)."""
+        """Give logits BxKxHxW and log distances in strides Bx4xHxW (left, top, right, bottom)."""
         x = self.shared(x)
         return self.score(self.score_conv(x)), self.box(self.box_conv(x))
 
@@ -145,18 +147,22 @@ class Sky(nn.Module):
 
 
 def anchor_points(shapes: list[tuple[int, int]], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Give the anchor centres (Nx2, x and y in input pixels) and strides (N) for level shapes (H, W)."""
+    """Give anchor centres (Nx2, x and y in input pixels) and strides (N)."""
     points, strides = [], []
     for (h, w), stride in zip(shapes, STRIDES, strict=True):
-        ys, xs = torch.meshgrid(torch.arange(h, device=device), torch.arange(w, device=device), indexing="ij")
+        ys, xs = torch.meshgrid(
+            torch.arange(h, device=device), torch.arange(w, device=device), indexing="ij"
+        )
         points.append((torch.stack((xs, ys), -1).reshape(-1, 2).float() + 0.5) * stride)
         strides.append(torch.full((h * w,), float(stride), device=device))
     return torch.cat(points), torch.cat(strides)
 
 
 def decode(levels: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Give class logits BxNxK, boxes BxNx4 (x1 y1 x2 y2, input pixels), centres Nx2 and strides N."""
-    points, strides = anchor_points([(s.shape[2], s.shape[3]) for s, _ in levels], levels[0][0].device)
+    """Give logits BxNxK, boxes BxNx4 (x1 y1 x2 y2, input pixels), centres Nx2, strides N."""
+    points, strides = anchor_points(
+        [(s.shape[2], s.shape[3]) for s, _ in levels], levels[0][0].device
+    )
     logits = torch.cat([s.flatten(2) for s, _ in levels], 2).transpose(1, 2).float()
     ltrb = torch.cat([d.flatten(2) for _, d in levels], 2).transpose(1, 2).float()
     ltrb = ltrb.clamp(max=5.0).exp() * strides[:, None]
@@ -165,7 +171,7 @@ def decode(levels: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor, Tensor,
 
 
 class Exported(nn.Module):
-    """The network as shipped: `output0`, Bx(4+K)xN: cx cy w h in input pixels, then sigmoid scores."""
+    """The network as shipped: Bx(4+K)xN, cx cy w h in input pixels, then sigmoid scores."""
 
     def __init__(self, net: Sky) -> None:
         super().__init__()

@@ -1,8 +1,9 @@
 """Render a bank of craft sprites: `python -m training.render --aircraft DIR --out sprites.npz`.
 
-`--aircraft` is the folder `AI/Aircraft` of Debian's `flightgear-data-ai` (GPL-2+, about 100 types as AC3D files). It is
-used for rendering while training only; neither the models nor the pictures are passed on. Without it airplanes are
-left to the photographs, while helicopters, drones and birds are built from numbers (mesh.py).
+`--aircraft` is the folder `AI/Aircraft` of Debian's `flightgear-data-ai` (GPL-2+, about 100 types
+as AC3D files). It is used for rendering while training only; neither the models nor the pictures
+are passed on. Without it airplanes are left to the photographs, while helicopters, drones and
+birds are built from numbers (mesh.py).
 """
 
 from __future__ import annotations
@@ -24,7 +25,14 @@ _SKIP = ("balloon", "ferry", "bluebird", "lights", "spaceshuttle")
 
 def turn(yaw: float, pitch: float, roll: float) -> np.ndarray:
     """Give the rotation matrix for an attitude in radians (y is up)."""
-    cy, sy, cp, sp, cr, sr = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch), np.cos(roll), np.sin(roll)
+    cy, sy, cp, sp, cr, sr = (
+        np.cos(yaw),
+        np.sin(yaw),
+        np.cos(pitch),
+        np.sin(pitch),
+        np.cos(roll),
+        np.sin(roll),
+    )
     about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
     about_z = np.array([[cp, -sp, 0], [sp, cp, 0], [0, 0, 1]])
     about_x = np.array([[1, 0, 0], [0, cr, -sr], [0, sr, cr]])
@@ -32,15 +40,24 @@ def turn(yaw: float, pitch: float, roll: float) -> np.ndarray:
 
 
 def render(mesh: Mesh, rng: Rng, cls: int) -> tuple[Image, np.ndarray] | None:
-    """Draw a mesh from a spotter's point of view: any heading, seen from below more often than from the side.
+    """Draw a mesh as a spotter sees it: any heading, from below more often than from the side.
 
-    Painter's algorithm, orthographic (craft are far), Lambert light from a random sun plus a sky brighter above.
-    Gives HxWx4 (RGB, opacity) and the box x1 y1 x2 y2 of its opaque pixels, or None where nothing is to be seen.
+    Painter's algorithm, orthographic (craft are far), Lambert light from a random sun plus a sky
+    brighter above. Gives HxWx4 (RGB, opacity) and the box x1 y1 x2 y2 of its opaque pixels, or
+    None where nothing is to be seen.
     """
-    calm = cls == labels.DRONE or cls == labels.HELICOPTER
-    attitude = turn(rng.uniform(0, 2 * np.pi), rng.normal(0, 0.15), rng.normal(0, 0.15 if calm else 0.4))
+    calm = cls in {labels.DRONE, labels.HELICOPTER}
+    attitude = turn(
+        rng.uniform(0, 2 * np.pi), rng.normal(0, 0.15), rng.normal(0, 0.15 if calm else 0.4)
+    )
     elevation = rng.uniform(-0.1, 0.5) if rng.random() < 0.55 else rng.uniform(0.3, 1.35)
-    lean = np.array([[1, 0, 0], [0, np.cos(elevation), np.sin(elevation)], [0, -np.sin(elevation), np.cos(elevation)]])
+    lean = np.array(
+        [
+            [1, 0, 0],
+            [0, np.cos(elevation), np.sin(elevation)],
+            [0, -np.sin(elevation), np.cos(elevation)],
+        ]
+    )
     counts = np.array([len(f) for f in mesh.faces])
     flat = np.concatenate(mesh.faces)
     world = flat @ attitude.T
@@ -55,10 +72,16 @@ def render(mesh: Mesh, rng: Rng, cls: int) -> tuple[Image, np.ndarray] | None:
     a, b = world[starts + 1] - world[starts], world[starts + 2] - world[starts]
     normal = np.cross(a, b)
     normal /= np.linalg.norm(normal, axis=1, keepdims=True) + 1e-12
-    outward = normal * np.sign(normal @ lean[2])[:, None]  # towards the viewer: files wind faces either way
+    outward = (
+        normal * np.sign(normal @ lean[2])[:, None]
+    )  # towards the viewer: files wind faces either way
     sun = np.array([rng.normal(), abs(rng.normal()) + 0.3, rng.normal()])
     sun /= np.linalg.norm(sun)
-    light = rng.uniform(0.4, 0.65) + 0.2 * outward[:, 1] + rng.uniform(0.2, 0.8) * np.clip(outward @ sun, 0, None)
+    light = (
+        rng.uniform(0.4, 0.65)
+        + 0.2 * outward[:, 1]
+        + rng.uniform(0.2, 0.8) * np.clip(outward @ sun, 0, None)
+    )
     colour = np.array(mesh.colours) * light[:, None]
     if cls == labels.AIRPLANE and rng.random() < 0.35:  # repaint: the stock liveries are few
         new = np.array(paint(rng))
@@ -84,8 +107,11 @@ def render(mesh: Mesh, rng: Rng, cls: int) -> tuple[Image, np.ndarray] | None:
         canvas = np.concatenate((rgb, total * 255), 2).clip(0, 255).astype(np.uint8)
     premultiplied = canvas.astype(np.float32)
     premultiplied[..., :3] *= premultiplied[..., 3:] / 255
-    small = cv2.resize(premultiplied, (max(2, size[0] // OVERSAMPLE), max(2, size[1] // OVERSAMPLE)),
-                       interpolation=cv2.INTER_AREA)
+    small = cv2.resize(
+        premultiplied,
+        (max(2, size[0] // OVERSAMPLE), max(2, size[1] // OVERSAMPLE)),
+        interpolation=cv2.INTER_AREA,
+    )
     rows, columns = np.nonzero(small[..., 3] > 60)  # a faint rotor disc does not widen the box
     if len(rows) < 40:
         return None
@@ -103,7 +129,7 @@ def airplanes(folder: Path) -> list[Path]:
             continue
         if kind not in best or path.stat().st_size > best[kind].stat().st_size:
             best[kind] = path
-    return [p for p in best.values() if p.stat().st_size > 20_000]  # noqa: PLR2004 - lamps and pods are smaller
+    return [p for p in best.values() if p.stat().st_size > 20_000]
 
 
 def main() -> None:
@@ -134,9 +160,9 @@ def main() -> None:
             try:
                 mesh = read_ac3d(path)
             except (ValueError, IndexError) as error:
-                print(f"{path.name}: left out, {error}")  # noqa: T201 - progress of a command
+                print(f"{path.name}: left out, {error}")
                 continue
-            if len(mesh.faces) < 50:  # noqa: PLR2004 - an empty shell
+            if len(mesh.faces) < 50:
                 continue
             for _ in range(max(1, args.each // len(files))):
                 keep(mesh, labels.AIRPLANE)
@@ -144,8 +170,13 @@ def main() -> None:
         for _ in range(args.each):
             keep(build(rng), cls)
     part = args.out.with_name(args.out.name + ".part.npz")
-    np.savez(part, codes=np.concatenate(codes), lengths=np.array([len(c) for c in codes]), classes=np.array(classes),
-             boxes=np.stack(boxes))
+    np.savez(
+        part,
+        codes=np.concatenate(codes),
+        lengths=np.array([len(c) for c in codes]),
+        classes=np.array(classes),
+        boxes=np.stack(boxes),
+    )
     part.replace(args.out)
 
 

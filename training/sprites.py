@@ -13,7 +13,7 @@ from training.labels import BIRD
 
 
 class Sprites:
-    """Rendered craft: PNG-coded RGBA pictures by class, with the tight box of their opaque pixels."""
+    """Rendered craft: PNG-coded RGBA pictures by class, with their tight boxes."""
 
     def __init__(self, path: Path) -> None:
         bank = np.load(path)
@@ -30,7 +30,7 @@ class Sprites:
         return cv2.cvtColor(picture, cv2.COLOR_BGRA2RGBA)
 
     def paste(self, scene: Scene, rng: Rng, cls: int) -> None:
-        """Put a craft of a class somewhere free into a scene, hazed and blurred as distance does."""
+        """Put a craft somewhere free into a scene, hazed and blurred as distance does."""
         side = scene.image.shape[0]
         number = int(rng.choice(self.by_class[cls]))
         sprite, box = self.load(number), self.boxes[number]
@@ -38,8 +38,11 @@ class Sprites:
             sprite = sprite[:, ::-1]
             box = np.array([sprite.shape[1] - box[2], box[1], sprite.shape[1] - box[0], box[3]])
         largest = min(0.8 * side, 1.2 * max(sprite.shape[:2]))
-        extent = float(np.exp(rng.uniform(np.log(5), np.log(70)))) if rng.random() < 0.75 else float(
-            np.exp(rng.uniform(np.log(40), np.log(max(41, largest)))))
+        extent = (
+            float(np.exp(rng.uniform(np.log(5), np.log(70))))
+            if rng.random() < 0.75
+            else float(np.exp(rng.uniform(np.log(40), np.log(max(41, largest)))))
+        )
         scale = extent / max(box[2] - box[0], box[3] - box[1])
         w, h = max(2, round(sprite.shape[1] * scale)), max(2, round(sprite.shape[0] * scale))
         pad = 4
@@ -59,7 +62,9 @@ class Sprites:
         opacity = both[..., 3:]
         region = scene.image[y : y + h + 2 * pad, x : x + w + 2 * pad].astype(np.float32)
         air = np.median(region.reshape(-1, 3), 0)
-        light = np.clip(air.mean() / 160, 0.12, 1.3)  # a craft is about as bright as its surroundings let it be
+        light = np.clip(
+            air.mean() / 160, 0.12, 1.3
+        )  # a craft is about as bright as its surroundings let it be
         painted = both[..., :3] * light * rng.uniform(0.7, 1.2)
         if rng.random() < 0.35:  # backlit: nearly a silhouette
             painted = painted * rng.uniform(0.1, 0.5)
@@ -67,17 +72,22 @@ class Sprites:
         painted = painted * (1 - haze) + air * opacity * haze
         strength = 1.0 if extent > 40 else rng.uniform(0.6, 1.0)
         scene.image[y : y + h + 2 * pad, x : x + w + 2 * pad] = np.clip(
-            region * (1 - opacity * strength) + painted * strength, 0, 255).astype(np.uint8)
+            region * (1 - opacity * strength) + painted * strength, 0, 255
+        ).astype(np.uint8)
         if cls != BIRD and air.mean() < 60 and rng.random() < 0.7:
             self._lamps(scene, rng, x + pad, y + pad, w, h)
         bx = box * scale + pad
         scene.add(cls, (float(x + bx[0]), float(y + bx[1]), float(x + bx[2]), float(y + bx[3])))
 
     @staticmethod
-    def _lamps(scene: Scene, rng: Rng, x: int, y: int, w: int, h: int) -> None:
+    def _lamps(  # noqa: PLR0917 - a place
+        scene: Scene, rng: Rng, x: int, y: int, w: int, h: int
+    ) -> None:
         """Light red, green and white lamps on a craft at night."""
         glow = np.zeros_like(scene.image, np.float32)
-        for colour in ((255, 40, 30), (40, 255, 80), (255, 255, 255), (255, 250, 220))[: int(rng.integers(1, 5))]:
+        for colour in ((255, 40, 30), (40, 255, 80), (255, 255, 255), (255, 250, 220))[
+            : int(rng.integers(1, 5))
+        ]:
             spot = (int(x + rng.uniform(0.1, 0.9) * w), int(y + rng.uniform(0.2, 0.8) * h))
             cv2.circle(glow, spot, int(rng.integers(0, 2)), colour, -1, cv2.LINE_AA)
         glow = cv2.GaussianBlur(glow, (0, 0), float(rng.uniform(0.5, 1.4))) * rng.uniform(0.8, 2)

@@ -20,7 +20,7 @@ from training.loss import losses
 from training.net import Sky
 
 CPU_SHAPES = [Shape(192, 28, 0.3), Shape(256, 16, 0.37), Shape(416, 6, 0.2), Shape(640, 3, 0.13)]
-"""Equal work a batch; small batches, because a slow machine needs many steps more than it needs exact ones."""
+"""Equal work a batch, and small: a slow machine needs many steps more than exact ones."""
 GPU_SHAPES = [Shape(256, 128, 0.4), Shape(416, 48, 0.3), Shape(640, 20, 0.3)]
 
 
@@ -42,7 +42,7 @@ class Plan:
     threads: int = 2
     sprites: Path | None = None
     start: Path | None = None
-    """Weights to start from (a .pt written by this recipe); a fresh schedule, unlike a resumed run."""
+    """Weights to start from (a .pt of this recipe), with a fresh schedule."""
     resume: bool = False
     save_every_s: float = 150.0
 
@@ -80,7 +80,7 @@ def groups(net: nn.Module, plan: Plan) -> list[dict[str, Any]]:
 
 
 def to_input(images: Tensor, device: torch.device) -> Tensor:
-    """Turn BxHxWx3 uint8 into Bx3xHxW float 0..1 in channels-last memory, as the network likes it."""
+    """Turn BxHxWx3 uint8 into Bx3xHxW float 0..1 in channels-last memory."""
     x = images.to(device, non_blocking=True).permute(0, 3, 1, 2)
     return x.to(torch.float32).div_(255).contiguous(memory_format=torch.channels_last)
 
@@ -101,7 +101,9 @@ def train(plan: Plan) -> Path:
     plan.out.mkdir(parents=True, exist_ok=True)
     net = Sky(plan.size)
     if plan.start:
-        net.load_state_dict(torch.load(plan.start, map_location="cpu", weights_only=True)["weights"])
+        net.load_state_dict(
+            torch.load(plan.start, map_location="cpu", weights_only=True)["weights"]
+        )
     net = net.to(device, memory_format=torch.channels_last).train()
     average = Average(net, plan.average)
     optimizer = torch.optim.AdamW(groups(net, plan), lr=plan.rate, betas=(0.9, 0.99))
@@ -114,9 +116,16 @@ def train(plan: Plan) -> Path:
         optimizer.load_state_dict(state["optimizer"])
         step, spent = state["step"], state["spent"]
     shapes = GPU_SHAPES if device.type == "cuda" else CPU_SHAPES
-    batches = Batches(plan.data, plan.out.parent / "cache", plan.sprites, shapes, seed=plan.seed, first=step)
-    loader = DataLoader(batches, batch_size=None, num_workers=plan.workers, pin_memory=device.type == "cuda",
-                        prefetch_factor=4 if plan.workers else None)
+    batches = Batches(
+        plan.data, plan.out.parent / "cache", plan.sprites, shapes, seed=plan.seed, first=step
+    )
+    loader = DataLoader(
+        batches,
+        batch_size=None,
+        num_workers=plan.workers,
+        pin_memory=device.type == "cuda",
+        prefetch_factor=4 if plan.workers else None,
+    )
     log = plan.out / "log.csv"
     if not log.exists() or step == 0:
         log.write_text("step,hours,rate,loss,score,box,positives,side\n")
@@ -142,8 +151,18 @@ def train(plan: Plan) -> Path:
             average.update(net)
             step += 1
             if step % 10 == 0:
-                writer.writerow([step, f"{elapsed / 3600:.4f}", f"{rate:.2e}", f"{float(loss.total.detach()):.4f}",
-                                 f"{loss.score:.4f}", f"{loss.box:.4f}", loss.positives, x.shape[-1]])
+                writer.writerow(
+                    [
+                        step,
+                        f"{elapsed / 3600:.4f}",
+                        f"{rate:.2e}",
+                        f"{float(loss.total.detach()):.4f}",
+                        f"{loss.score:.4f}",
+                        f"{loss.box:.4f}",
+                        loss.positives,
+                        x.shape[-1],
+                    ]
+                )
                 file.flush()
             if time.monotonic() - saved > plan.save_every_s:
                 saved = time.monotonic()
@@ -152,11 +171,27 @@ def train(plan: Plan) -> Path:
     return plan.out / "weights.pt"
 
 
-def _checkpoint(plan: Plan, net: nn.Module, average: Average, optimizer: torch.optim.Optimizer, step: int,
-                spent: float) -> None:
+def _checkpoint(  # noqa: PLR0917 - what a checkpoint holds
+    plan: Plan,
+    net: nn.Module,
+    average: Average,
+    optimizer: torch.optim.Optimizer,
+    step: int,
+    spent: float,
+) -> None:
     facts = {k: str(v) for k, v in asdict(plan).items()}
-    save(plan.out / "checkpoint.pt", {"net": net.state_dict(), "average": average.net.state_dict(),
-                                      "optimizer": optimizer.state_dict(), "step": step, "spent": spent,
-                                      "plan": facts})
-    save(plan.out / "weights.pt", {"weights": average.net.state_dict(), "size": plan.size, "step": step,
-                                   "spent": spent})
+    save(
+        plan.out / "checkpoint.pt",
+        {
+            "net": net.state_dict(),
+            "average": average.net.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "step": step,
+            "spent": spent,
+            "plan": facts,
+        },
+    )
+    save(
+        plan.out / "weights.pt",
+        {"weights": average.net.state_dict(), "size": plan.size, "step": step, "spent": spent},
+    )
