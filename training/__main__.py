@@ -5,32 +5,41 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from training import card, export, render
 from training.train import Plan, train
 
 
 def main() -> None:
     """Read the options and run the recipe."""
     parser = argparse.ArgumentParser(prog="training", description=__doc__)
-    parser.add_argument(
-        "--data", type=Path, required=True, help="folder with images/, train.json, val.json"
-    )
-    parser.add_argument(
-        "--out", type=Path, required=True, help="folder for checkpoints, log and model"
-    )
-    parser.add_argument("--size", choices=("n", "s"), default="n")
-    parser.add_argument(
-        "--hours", type=float, default=1.5, help="length of the schedule, resumed time counted in"
-    )
-    parser.add_argument("--rate", type=float, default=Plan.rate, help="peak learning rate")
-    parser.add_argument("--sprites", type=Path, help="bank of rendered craft (see training.render)")
-    parser.add_argument(
-        "--start", type=Path, help="weights.pt to start from, with a fresh schedule"
-    )
-    parser.add_argument("--resume", action="store_true", help="go on from OUT/checkpoint.pt")
-    parser.add_argument("--workers", type=int, default=2, help="processes that make batches")
-    parser.add_argument("--threads", type=int, default=2, help="CPU threads of the network")
-    args = parser.parse_args()
-    print(train(Plan(**vars(args))))
+    add = parser.add_argument
+    add("--data", type=Path, required=True, help="folder with images/, train.json, val.json")
+    add("--out", type=Path, required=True, help="folder for checkpoints, log, model and card")
+    add("--size", choices=("n", "s"), default="n")
+    add("--hours", type=float, default=1.5, help="schedule's length, resumed time counted in")
+    add("--rate", type=float, default=Plan.rate, help="peak learning rate")
+    add("--aircraft", type=Path, help="AI/Aircraft of flightgear-data-ai, to render airplanes from")
+    add("--sprites", type=Path, help="bank of rendered craft; rendered when it does not exist")
+    add("--start", type=Path, help="weights.pt to start from, with a fresh schedule")
+    add("--resume", action="store_true", help="go on from OUT/checkpoint.pt")
+    add("--workers", type=int, default=2, help="processes that make batches")
+    add("--threads", type=int, default=2, help="CPU threads of the network")
+    add("--ranges", type=int, default=150, help="pictures for INT8 calibration, 0 for none")
+    add("--version", default="1", help="written into the model")
+    args = vars(parser.parse_args())
+    aircraft, count, version = args.pop("aircraft"), args.pop("ranges"), args.pop("version")
+    args["sprites"] = args["sprites"] or args["out"].parent / "sprites.npz"
+    if not args["sprites"].exists():
+        args["sprites"].parent.mkdir(parents=True, exist_ok=True)
+        render.bank(aircraft, args["sprites"], each=700)
+    plan = Plan(**args)
+    weights = train(plan)
+    model = plan.out / f"sky-{plan.size}.onnx"
+    export.export(weights, model, version=version)
+    int8 = model.with_suffix(".int8.onnx") if count else None
+    if int8:
+        export.quantize(model, export.calibrate(model, plan.data, count), int8)
+    print(card.write(model, int8, plan.data, plan.out / "log.csv", plan.out / "card", 0.35))
 
 
 if __name__ == "__main__":

@@ -167,6 +167,24 @@ def quantize(model: Path, found: dict[str, list[float]], out: Path) -> None:
     quantizer.model.save_model_to_file(str(out))
 
 
+def calibrate(model: Path, data: Path, count: int) -> dict[str, list[float]]:
+    """Calibrate a model on training pictures; write `<model>.ranges.json` and give the ranges."""
+    paths = varied(data, count)
+    found = ranges(model, paths, 640)
+    facts = {
+        "model_sha256": hashlib.sha256(model.read_bytes()).hexdigest(),
+        "method": "entropy",
+        "symmetric": True,
+        "pictures": len(paths),
+        "side": 640,
+        "opset": OPSET,
+        "float_nodes": predictors(onnx.load(model)),
+        "ranges": found,
+    }
+    model.with_suffix(".ranges.json").write_text(json.dumps(facts, indent=1) + "\n")
+    return found
+
+
 def main() -> None:
     """Export, and calibrate when asked."""
     parser = argparse.ArgumentParser(prog="training.export", description=__doc__)
@@ -174,27 +192,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--version", default="1")
     parser.add_argument("--data", type=Path, help="data set, for --ranges")
-    parser.add_argument(
-        "--ranges", type=int, default=0, help="calibrate with this many training pictures"
-    )
+    parser.add_argument("--ranges", type=int, default=0, help="calibrate with this many pictures")
     parser.add_argument("--int8", type=Path, help="also write a Q/DQ model here")
     args = parser.parse_args()
     export(args.weights, args.out, version=args.version)
     if args.ranges and args.data:
-        paths = varied(args.data, args.ranges)
-        found = ranges(args.out, paths, 640)
-        digest = hashlib.sha256(args.out.read_bytes()).hexdigest()
-        facts = {
-            "model_sha256": digest,
-            "method": "entropy",
-            "pictures": len(paths),
-            "side": 640,
-            "opset": OPSET,
-            "symmetric": True,
-            "float_nodes": predictors(onnx.load(args.out)),
-            "ranges": found,
-        }
-        args.out.with_suffix(".ranges.json").write_text(json.dumps(facts, indent=1))
+        found = calibrate(args.out, args.data, args.ranges)
         if args.int8:
             quantize(args.out, found, args.int8)
 

@@ -132,15 +132,9 @@ def airplanes(folder: Path) -> list[Path]:
     return [p for p in best.values() if p.stat().st_size > 20_000]
 
 
-def main() -> None:
-    """Render the bank."""
-    parser = argparse.ArgumentParser(prog="training.render", description=__doc__)
-    parser.add_argument("--aircraft", type=Path, help="AI/Aircraft of flightgear-data-ai")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--each", type=int, default=700, help="sprites a class")
-    parser.add_argument("--seed", type=int, default=7)
-    args = parser.parse_args()
-    rng = np.random.default_rng(args.seed)
+def bank(aircraft: Path | None, out: Path, each: int, seed: int = 7) -> None:
+    """Render about `each` sprites a class into an .npz file."""
+    rng = np.random.default_rng(seed)
     codes: list[np.ndarray] = []
     boxes: list[np.ndarray] = []
     classes: list[int] = []
@@ -154,22 +148,21 @@ def main() -> None:
             codes.append(code.ravel())
             classes.append(cls)
 
-    if args.aircraft:
-        files = airplanes(args.aircraft)
-        for path in files:
-            try:
-                mesh = read_ac3d(path)
-            except (ValueError, IndexError) as error:
-                print(f"{path.name}: left out, {error}")
-                continue
-            if len(mesh.faces) < 50:
-                continue
-            for _ in range(max(1, args.each // len(files))):
-                keep(mesh, labels.AIRPLANE)
+    files = airplanes(aircraft) if aircraft else []
+    for path in files:
+        try:
+            mesh = read_ac3d(path)
+        except (ValueError, IndexError) as error:
+            print(f"{path.name}: left out, {error}")
+            continue
+        if len(mesh.faces) < 50:  # an empty shell
+            continue
+        for _ in range(max(1, each // len(files))):
+            keep(mesh, labels.AIRPLANE)
     for cls, build in ((labels.HELICOPTER, helicopter), (labels.DRONE, drone), (labels.BIRD, bird)):
-        for _ in range(args.each):
+        for _ in range(each):
             keep(build(rng), cls)
-    part = args.out.with_name(args.out.name + ".part.npz")
+    part = out.with_name(out.name + ".part.npz")
     np.savez(
         part,
         codes=np.concatenate(codes),
@@ -177,7 +170,18 @@ def main() -> None:
         classes=np.array(classes),
         boxes=np.stack(boxes),
     )
-    part.replace(args.out)
+    part.replace(out)
+
+
+def main() -> None:
+    """Render the bank."""
+    parser = argparse.ArgumentParser(prog="training.render", description=__doc__)
+    parser.add_argument("--aircraft", type=Path, help="AI/Aircraft of flightgear-data-ai")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--each", type=int, default=700, help="sprites a class")
+    parser.add_argument("--seed", type=int, default=7)
+    args = parser.parse_args()
+    bank(args.aircraft, args.out, args.each, args.seed)
 
 
 if __name__ == "__main__":

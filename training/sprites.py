@@ -32,6 +32,8 @@ class Sprites:
     def paste(self, scene: Scene, rng: Rng, cls: int) -> None:
         """Put a craft somewhere free into a scene, hazed and blurred as distance does."""
         side = scene.image.shape[0]
+        if not len(self.by_class[cls]):  # rendered without AC3D models: no airplanes
+            return
         number = int(rng.choice(self.by_class[cls]))
         sprite, box = self.load(number), self.boxes[number]
         if rng.random() < 0.5:

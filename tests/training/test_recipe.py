@@ -1,0 +1,62 @@
+"""The training recipe holds together: shapes, losses, boxes. Skipped without torch."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="the recipe needs torch (training/requirements.txt)")
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from training import labels, loss, mesh, net, render  # noqa: E402 - needs the path above
+
+
+def test_exported_network_gives_boxes_and_scores_for_every_anchor():
+    model = net.Exported(net.Sky("n")).eval()
+    with torch.no_grad():
+        out = model(torch.rand(1, 3, 64, 96))
+    assert out.shape == (1, 8, 8 * 12 + 4 * 6 + 2 * 3)
+    assert ((out[:, 4:] >= 0) & (out[:, 4:] <= 1)).all()
+
+
+def test_exported_decoding_agrees_with_the_one_trained_on():
+    sky = net.Sky("n").eval()
+    with torch.no_grad():
+        levels = sky(torch.rand(1, 3, 64, 64))
+        logits, boxes, _, _ = net.decode(levels)
+        out = net.Exported(sky)(torch.rand(1, 3, 64, 64) * 0 + 0.5)
+        again = net.decode(sky(torch.full((1, 3, 64, 64), 0.5)))[1][0]
+    assert logits.shape[1] == boxes.shape[1] == out.shape[2]
+    centre = (again[:, :2] + again[:, 2:]) / 2
+    torch.testing.assert_close(out[0, :2].T, centre, atol=1e-3, rtol=1e-4)
+
+
+def test_a_tiny_box_still_gets_an_anchor():
+    sky = net.Sky("n")
+    levels = sky(torch.rand(2, 3, 64, 64))
+    truth = [torch.tensor([[2.0, 30.0, 30.0, 34.0, 33.0]]), torch.zeros(0, 5)]
+    got = loss.losses(levels, truth, [torch.zeros(0, 4), torch.zeros(0, 4)])
+    assert got.positives >= 1
+    assert torch.isfinite(got.total)
+
+
+def test_the_margin_is_the_clips_for_small_craft_and_thin_for_large_ones():
+    small, large = (
+        np.array([[10, 10, 18, 18]], np.float32),
+        np.array([[0, 0, 300, 300]], np.float32),
+    )
+    assert np.allclose(labels.with_margin(small), [[0, 0, 28, 28]])
+    assert np.allclose(labels.with_margin(large), [[-3, -3, 303, 303]])
+    assert np.allclose(labels.tight(labels.with_margin(small)), small)
+
+
+@pytest.mark.parametrize("build", [mesh.helicopter, mesh.drone, mesh.bird])
+def test_craft_built_from_numbers_can_be_drawn(build):
+    rng = np.random.default_rng(1)
+    sprite, box = render.render(build(rng), rng, labels.DRONE)
+    assert sprite.shape[2] == 4
+    assert sprite[..., 3].max() == 255
+    assert 0 <= box[0] < box[2] <= sprite.shape[1]
