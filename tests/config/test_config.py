@@ -49,6 +49,7 @@ def test_five_mistakes_are_told_at_once_with_path_and_suggestion(tmp_path: Path)
         ("cameras: {a: 3}\n", "cameras.a: must be a section"),
         ("cameras: {a: {sorce: x}}\n", "cameras.a.sorce: unknown key; did you mean 'source'?"),
         ("cameras: {}\n", "cameras:"),
+        ("detector: {input_size: 100}\n", "detector.input_size: should be a multiple of 32"),
     ],
 )
 def test_bad_files_get_one_clear_sentence(tmp_path: Path, text: str, said: str) -> None:

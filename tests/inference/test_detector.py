@@ -2,9 +2,12 @@
 
 import threading
 import tracemalloc
+from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 from onnx import helper, numpy_helper
 
@@ -152,6 +155,38 @@ def test_a_provider_that_is_not_there(tmp_path) -> None:
     path = tiny_models.sees_bright(tmp_path / "m.onnx")
     with pytest.raises(FallBackError, match="has no CUDAExecutionProvider"):
         OnnxBackend(path, provider="CUDA")
+
+
+class Refusing:
+    """An ONNX Runtime of a GPU build whose GPU cannot be used: it takes the CPU, and is quiet."""
+
+    def __init__(self, monkeypatch) -> None:
+        self.asked: list = []
+        self._real = ort.InferenceSession
+        monkeypatch.setattr(ort, "InferenceSession", self._open)
+        kinds = ("Tensorrt", "CUDA", "CPU")
+        names = [f"{kind}ExecutionProvider" for kind in kinds]
+        monkeypatch.setattr(ort, "get_available_providers", lambda: names)
+
+    def _open(self, path, options, providers):
+        self.asked.append(providers)
+        return self._real(path, options, providers=["CPUExecutionProvider"])
+
+
+def test_gpu_providers_are_tried_first_and_not_believed(tmp_path, monkeypatch, caplog) -> None:
+    monkeypatch.setenv("SPOTTERD_STATE_DIR", str(tmp_path / "state"))
+    runtime = Refusing(monkeypatch)
+    path = tiny_models.sees_bright(tmp_path / "m.onnx")
+    detector = open_detector(DetectorConfig(model=str(path)), Engines(backend="tensorrt"))
+    assert detector.backend.device.startswith("CPU")
+    tensorrt, cuda, cpu = runtime.asked
+    kept = {"trt_engine_cache_enable": "True", "trt_engine_cache_path": mock.ANY}
+    assert tensorrt[0] == ("TensorrtExecutionProvider", kept)
+    assert Path(tensorrt[0][1]["trt_engine_cache_path"]).is_dir()
+    assert cuda == ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    assert cpu == ["CPUExecutionProvider"]
+    assert [line.levelname for line in caplog.records] == ["WARNING", "WARNING"]
+    detector.backend.close()
 
 
 def test_a_model_that_loads_but_cannot_run(tmp_path) -> None:

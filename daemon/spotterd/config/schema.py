@@ -17,6 +17,7 @@ Name: TypeAlias = Annotated[
     Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="letters, digits, - and _; part of topics"),
 ]
 Fraction: TypeAlias = Annotated[float, Field(ge=0.0, le=1.0)]
+Side: TypeAlias = Annotated[int, Field(ge=32, le=4096, multiple_of=32)]
 Precision: TypeAlias = Literal["fp32", "fp16", "int8"]
 
 
@@ -52,7 +53,7 @@ class Detector(Section):
     labels: tuple[str, ...] | str | None = Field(
         None, description="list or text file of class names; none: those in the model's metadata"
     )
-    input_size: int | tuple[int, int] | None = Field(
+    input_size: Side | tuple[Side, Side] | None = Field(
         None, description="side, or [width, height], multiples of 32; none: the model's own"
     )
     score: Fraction = Field(0.35, description="detections below this score are not seen")

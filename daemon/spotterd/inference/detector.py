@@ -30,7 +30,7 @@ class Thresholds:
 
 
 class Detector:
-    """One model on one backend. Used by one thread, except for `thresholds`.
+    """One model on one backend. One thread may `prepare` while another decodes.
 
     Args:
         backend: runs the model; stays the caller's to close.

@@ -36,6 +36,7 @@ class OnnxBackend:
         input_hw: the wanted input, for a model of dynamic size; None: the model's own.
         provider: which of ONNX Runtime's execution providers does the work.
         slots: how many frames can be in the works at once.
+        cache: folder where the TensorRT provider keeps what it takes minutes to build.
 
     Raises:
         BadInputError: the file is not a usable model.
@@ -53,9 +54,10 @@ class OnnxBackend:
         input_hw: tuple[int, int] | None = None,
         provider: Provider = "CPU",
         slots: int = 2,
+        cache: Path | None = None,
     ) -> None:
         threads = threads or len(os.sched_getaffinity(0))
-        self._session = load(path, _options(threads), _providers(provider))
+        self._session = load(path, _options(threads), _providers(provider, cache))
         if provider != "CPU" and self._session.get_providers()[0] != f"{provider}ExecutionProvider":
             # ONNX Runtime takes the next one by itself, and says so only in its log.
             raise FallBackError(f"ONNX Runtime could not start {provider} for {path}.")
@@ -139,13 +141,23 @@ def _options(threads: int) -> Any:
     return options
 
 
-def _providers(provider: Provider) -> list[str]:
-    wanted = [f"{provider}ExecutionProvider"]
-    if provider == "Tensorrt":
-        wanted.append("CUDAExecutionProvider")  # for what TensorRT leaves over
-    if wanted[0] not in ort.get_available_providers():
+def _providers(provider: Provider, cache: Path | None) -> list[Any]:
+    """The wanted one, and who does what it cannot."""
+    wanted = f"{provider}ExecutionProvider"
+    if wanted not in ort.get_available_providers():
         raise FallBackError(
-            f"This ONNX Runtime ({ort.__version__}) has no {wanted[0]}; "
-            "JetPack's onnxruntime-gpu has."
+            f"This ONNX Runtime ({ort.__version__}) has no {wanted}; JetPack's onnxruntime-gpu has."
         )
-    return list(dict.fromkeys([*wanted, "CPUExecutionProvider"]))
+    if provider == "Tensorrt":
+        return [(wanted, _engine_cache(cache)), "CUDAExecutionProvider", "CPUExecutionProvider"]
+    return list(dict.fromkeys([wanted, "CPUExecutionProvider"]))
+
+
+def _engine_cache(folder: Path | None) -> dict[str, str]:
+    if folder is None:
+        return {}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FallBackError(f"Cannot make the folder {folder}: {error.strerror}.") from error
+    return {"trt_engine_cache_enable": "True", "trt_engine_cache_path": str(folder)}

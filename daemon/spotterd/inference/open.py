@@ -16,6 +16,12 @@ from spotterd.inference.onnx import OnnxBackend, Provider
 logger = logging.getLogger(__name__)
 
 BUNDLED = ("sky",)
+# In the order to try them; the CPU comes after all.
+PROVIDERS: dict[str, tuple[Provider, ...]] = {
+    "auto": ("CUDA",),
+    "onnxruntime": ("CUDA",),
+    "tensorrt": ("Tensorrt", "CUDA"),
+}
 
 
 def model_path(model: str) -> Path:
@@ -31,11 +37,13 @@ def open_backend(detector: schema.Detector, engines: schema.Engines) -> Backend:
     Raises:
         BadInputError: the model or the options cannot be used.
     """
-    if "CUDAExecutionProvider" in ort.get_available_providers():
-        try:
-            return _onnx(detector, engines, "CUDA")
-        except FallBackError as error:
-            logger.warning("%s Taking the CPU.", error)
+    available = ort.get_available_providers()
+    for provider in PROVIDERS[engines.backend]:
+        if f"{provider}ExecutionProvider" in available:
+            try:
+                return _onnx(detector, engines, provider)
+            except FallBackError as error:
+                logger.warning("%s The next provider is tried.", error)
     try:
         return _onnx(detector, engines, "CPU")
     except FallBackError as error:  # there is nothing left to fall back to
@@ -65,4 +73,5 @@ def _onnx(detector: schema.Detector, engines: schema.Engines, provider: Provider
         threads=engines.threads,
         input_hw=input_wh and (input_wh[1], input_wh[0]),
         provider=provider,
+        cache=paths.state_dir() / "onnxruntime",
     )
