@@ -7,6 +7,7 @@ import typer
 from spotterd.cli import config, service
 from spotterd.cli.bench import bench
 from spotterd.cli.demo import demo
+from spotterd.cli.detect import detect
 from spotterd.cli.doctor import doctor
 from spotterd.cli.evaluate import evaluate
 from spotterd.cli.run import run
@@ -24,6 +25,7 @@ app = typer.Typer(
 app.command()(demo)
 app.command()(run)
 app.command()(watch)
+app.command()(detect)
 app.command()(evaluate)
 app.command()(bench)
 app.command()(doctor)
