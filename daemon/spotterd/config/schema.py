@@ -214,6 +214,24 @@ class Health(Section):
     """Figures about the daemon and the board."""
 
     interval_s: float = Field(10.0, ge=0.2, le=3600, description="seconds between health messages")
+    cool_margin_c: float = Field(
+        5.0, ge=0, le=40, description="fewer frames this near to a sensor's trip point; 0: never"
+    )
+
+
+class Web(Section):
+    """A web server of the daemon's own. Not remotely writable: it has no passwords."""
+
+    page: bool = Field(False, description="live pictures, health and events in a browser")
+    metrics: bool = Field(False, description="/metrics for Prometheus")
+    address: str = Field("127.0.0.1", description="where to listen; 0.0.0.0: everybody may look")
+    port: int = Field(8377, ge=1, le=65535, description="TCP port")
+
+
+class Log(Section):
+    """What goes to the journal, or to the terminal."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="and above")
 
 
 class Config(Section):
@@ -230,6 +248,8 @@ class Config(Section):
     mqtt: Mqtt = Mqtt()
     publish: Publish = Publish()
     health: Health = Health()
+    web: Web = Web()
+    log: Log = Log()
 
     @model_validator(mode="after")
     def _cameras_of_zones_and_lines_exist(self) -> Self:

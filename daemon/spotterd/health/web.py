@@ -9,7 +9,6 @@ from dataclasses import asdict
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
-from ipaddress import ip_address
 from socket import AF_INET6
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -97,7 +96,7 @@ class _Server(ThreadingHTTPServer):
         self.window = window
         self.page = page
         self.metrics = metrics
-        self.loopback = address == "localhost" or ip_address(address).is_loopback
+        self.loopback = address == "localhost" or address.startswith("127.") or address == "::1"
         self._room = threading.BoundedSemaphore(MOST_REQUESTS)
         super().__init__((address, port), _Handler)
 
