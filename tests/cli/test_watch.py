@@ -15,8 +15,8 @@ from spotterd.config.schema import Mqtt
 from spotterd.data import Detections, Event, Frame
 from spotterd.publish import build
 from spotterd.publish.base import Message, Moment
+from spotterd.publish.memory import MemoryOutbox
 from spotterd.publish.mqtt import MqttLink
-from spotterd.publish.outbox import Outbox
 from spotterd.publish.payloads import HealthPayload, Latency, StatePayload
 from spotterd.publish.topics import Topics
 
@@ -114,7 +114,7 @@ def watch(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_json_lines_through_a_broker(broker: Broker) -> None:
-    sender = MqttLink(Mqtt(url=broker.url), "watch-test", Outbox())
+    sender = MqttLink(Mqtt(url=broker.url), "watch-test", MemoryOutbox())
     sender.start()
     sender.send(Message(TOPICS.availability, b"online", qos=1, retain=True))
     sender.send(Message("spotter/other/availability", b"online", qos=1, retain=True))

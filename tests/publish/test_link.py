@@ -15,8 +15,8 @@ from spotterd.config.schema import Mqtt
 from spotterd.errors import BadInputError
 from spotterd.publish.base import Incoming, Message
 from spotterd.publish.broker import DemoBroker
+from spotterd.publish.memory import MemoryOutbox
 from spotterd.publish.mqtt import Backoff, MqttLink
-from spotterd.publish.outbox import Outbox
 
 QUICK = Backoff(0.02, 0.1)
 Make = Callable[..., MqttLink]
@@ -31,7 +31,7 @@ def make() -> Iterator[Make]:
         mqtt = Mqtt(url=url, **options)
         name = f"t{len(links)}-{os.getpid()}"
         heard = (topic,) if topic else ()
-        made = MqttLink(mqtt, name, Outbox(), subscriptions=heard, backoff=QUICK)
+        made = MqttLink(mqtt, name, MemoryOutbox(), subscriptions=heard, backoff=QUICK)
         made.start()
         links.append(made)
         return made
@@ -126,12 +126,13 @@ import sys, time
 from spotterd.config.schema import Mqtt
 from spotterd.publish.base import Message
 from spotterd.publish.mqtt import MqttLink
-from spotterd.publish.outbox import Outbox
-link = MqttLink(Mqtt(url=sys.argv[1]), "will-test", Outbox(), availability="will/availability")
+from spotterd.publish.memory import MemoryOutbox
+topic = "will/availability"
+link = MqttLink(Mqtt(url=sys.argv[1]), "will-test", MemoryOutbox(), availability=topic)
 link.start()
 print(link.wait_connected(5), flush=True)
 sys.stdin.readline()
-link.stop(Message("will/availability", b"stopped", qos=1, retain=True))
+link.stop(Message(topic, b"stopped", qos=1, retain=True))
 """
 
 

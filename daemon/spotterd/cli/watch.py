@@ -43,15 +43,15 @@ def _linked(broker: str | None, nodes: list[str], config_file: Path | None) -> I
     """A link that hears these boards, or all below `spotter/`."""
     from spotterd.config.load import load
     from spotterd.errors import BadInputError
+    from spotterd.publish.memory import MemoryOutbox
     from spotterd.publish.mqtt import MqttLink
-    from spotterd.publish.outbox import Outbox
     from spotterd.publish.topics import Topics
 
     # User, password and TLS come from the configuration: this is often run on the board itself.
     mqtt = load(config_file, {"mqtt": {"url": broker}} if broker else {}).mqtt
     roots = [f"spotter/{node}" for node in nodes] or [mqtt.root or "spotter/+"]
     heard = tuple(topic for root in roots for topic in Topics(root).watched)
-    link = MqttLink(mqtt, f"spotterd-watch-{os.getpid()}", Outbox(), subscriptions=heard)
+    link = MqttLink(mqtt, f"spotterd-watch-{os.getpid()}", MemoryOutbox(), subscriptions=heard)
     link.start()
     try:
         if not link.wait_connected(CONNECT_TIMEOUT_S, patient=False):

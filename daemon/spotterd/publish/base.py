@@ -58,6 +58,10 @@ class Row:
     message: Message
 
 
+def nobody() -> None:
+    """Stands for a listener who has not come yet."""
+
+
 class Durable(Protocol):
     """Keeps QoS 1 messages until the broker acknowledged them (see `outbox.Outbox`)."""
 
