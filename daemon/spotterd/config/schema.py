@@ -138,6 +138,22 @@ class Mqtt(Section):
         return value.strip("/") if value else value
 
 
+class Outbox(Section):
+    """Events that wait for the broker; over the limits updates and pictures go first."""
+
+    max_messages: int = Field(10_000, ge=10, le=1_000_000, description="messages kept at most")
+    max_mb: int = Field(64, ge=1, le=10_000, description="their size at most, in MiB")
+
+
+class HomeAssistant(Section):
+    """Home Assistant finds the board by itself."""
+
+    discovery: bool = Field(False, description="announce the board under the prefix")
+    prefix: str = Field(
+        "homeassistant", pattern=r"^[^#+\s]+$", description="discovery prefix of Home Assistant"
+    )
+
+
 class Publish(Section):
     """What is sent, and how often."""
 
@@ -145,6 +161,8 @@ class Publish(Section):
         "all",
         description="all: each frame with detections; changes: when the tracks change",
     )
+    outbox: Outbox = Outbox()
+    homeassistant: HomeAssistant = HomeAssistant()
 
 
 Point: TypeAlias = tuple[Fraction, Fraction]

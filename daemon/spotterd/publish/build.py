@@ -6,6 +6,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Literal
 
 import numpy as np
+from pydantic import ValidationError
 
 from spotterd.data import Detections, Event, Floats, Frame, Tracks
 from spotterd.publish.base import Message, Moment
@@ -123,6 +124,27 @@ def event(
         engine=engine,
         latency_ms=round(latency_ms, 1),
     )
+
+
+def ended_by_restart(origin: Origin, seq: int, left_open: bytes, at: Moment) -> EventPayload | None:
+    """The end of an event that an earlier run of the daemon could not end.
+
+    Args:
+        origin: of this run.
+        seq: next number of this run.
+        left_open: the event's last message; its `ts` is when the object was last told about.
+        at: now.
+
+    Returns:
+        None where the message cannot be read.
+    """
+    try:
+        last = EventPayload.model_validate_json(left_open)
+    except ValidationError:
+        return None
+    # `duration_s` was right at that message, and no clock can be trusted across a restart.
+    changed = {"seq": seq, "type": "end", "end_ts": last.ts, "reason": "restart", "latency_ms": 0.0}
+    return last.model_copy(update={**origin.stamp(at), **changed, "replayed": False})
 
 
 def event_id(origin: Origin, camera: str, track: int) -> str:
