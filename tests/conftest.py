@@ -1,3 +1,13 @@
-"""What all tests share: brokers."""
+"""What all tests share: brokers, and a state directory that is not the user's."""
+
+from pathlib import Path
+
+import pytest
 
 pytest_plugins = ("brokers",)
+
+
+@pytest.fixture(autouse=True)
+def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands under test keep their outbox here; two daemons cannot share one."""
+    monkeypatch.setenv("SPOTTERD_STATE_DIR", str(tmp_path / "state"))

@@ -70,12 +70,12 @@ def _daemon(url: str, source: str, config: Path | None) -> "Iterator[subprocess.
 def _listening(url: str) -> "Iterator[MqttLink]":
     from spotterd.config.schema import Mqtt
     from spotterd.errors import RetryError
+    from spotterd.publish.memory import MemoryOutbox
     from spotterd.publish.mqtt import MqttLink
-    from spotterd.publish.outbox import Outbox
     from spotterd.publish.topics import Topics
 
     topics = Topics(f"spotter/{NODE}").watched
-    link = MqttLink(Mqtt(url=url), "demo-viewer", Outbox(), subscriptions=topics)
+    link = MqttLink(Mqtt(url=url), "demo-viewer", MemoryOutbox(), subscriptions=topics)
     link.start()
     try:
         if not link.wait_connected(STOP_S):

@@ -1,4 +1,4 @@
-"""The health message from what the rooms measured. Pure but for asking the link."""
+"""The health message from what the rooms measured. Pure but for asking link and outbox."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,11 +6,13 @@ from typing import Any
 from spotterd.health.host import HostFigures
 from spotterd.health.meters import Figures
 from spotterd.publish.mqtt import MqttLink
+from spotterd.publish.outbox import Outbox
 from spotterd.publish.payloads import (
     CameraHealth,
     HostHealth,
     Latency,
     LinkHealth,
+    OutboxHealth,
 )
 
 
@@ -18,6 +20,7 @@ def figures(
     told: Figures,
     host: HostFigures,
     link: MqttLink,
+    outbox: Outbox,
     reconnects: Mapping[str, int],
 ) -> dict[str, Any]:
     """Fields of `HealthPayload`."""
@@ -41,6 +44,13 @@ def figures(
             reconnects=max(0, link.counts.connects - 1),
             dropped=link.dropped,
             refused=link.counts.refused,
+        ),
+        "outbox": OutboxHealth(
+            depth=outbox.depth,
+            bytes=outbox.bytes,
+            dropped=outbox.dropped,
+            durable=not outbox.problem,
+            problem=outbox.problem,
         ),
         "host": _host(host),
     }

@@ -67,13 +67,15 @@ class Daemon:
         self._meters = Meters(time.monotonic_ns())
         self._host = HostProbe(paths.state_dir())
         topics = Topics(config.root)
+        kept = config.publish.outbox
+        self._outbox = Outbox(paths.state_dir() / "outbox.db", kept.max_messages, kept.max_mb << 20)
         self._link = MqttLink(
             config.mqtt,
             f"spotterd-{config.node}",
-            Outbox(),
+            self._outbox,
             availability=topics.availability,
         )
-        self._report = Report(Origin(config.node, secrets.token_hex(2)), topics, self._link)
+        self._report = Report(Origin(config.node, secrets.token_hex(4)), topics, self._link)
         self._facts = Facts(waiting_for=set(config.cameras))
         self._told: tuple[State, str] | None = None
 
@@ -109,6 +111,7 @@ class Daemon:
             self._notifier.stopping("Saying goodbye.")
             stopped = Message(self._report.topics.availability, b"stopped", qos=1, retain=True)
             self._link.stop(stopped, GOODBYE_S)
+            self._outbox.close()
 
     def _pipeline(self) -> Pipeline:
         config = self._config
@@ -200,7 +203,9 @@ class Daemon:
 
     def _report_health(self, pipeline: Pipeline) -> None:
         self._report.health(
-            figures(self.figures(), self._host.sample(), self._link, pipeline.reconnects)
+            figures(
+                self.figures(), self._host.sample(), self._link, self._outbox, pipeline.reconnects
+            )
         )
 
 
