@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spotterd.camera.pace import Pace
+from spotterd.camera.pace import Pace, Rate
 
 S = 1_000_000_000
 
@@ -32,3 +32,13 @@ def test_a_recording_is_held_back_and_catches_up_nothing_after_a_pause() -> None
     assert pace.wait_ns(9 * S) == 0
     assert pace.wait_ns(9 * S) == S // 10
     assert Pace(0).wait_ns(5 * S) == 0
+
+
+def test_the_rate_is_smooth_and_falls_when_nothing_comes() -> None:
+    rate = Rate()
+    assert rate.fps(0) == 0
+    for n in range(1, 100):
+        rate.step(n * S // 25 + (n % 2) * 2_000_000)
+    now_ns = 99 * S // 25
+    assert abs(rate.fps(now_ns) - 25) < 1
+    assert abs(rate.fps(now_ns + 2 * S) - 0.5) < 0.1

@@ -11,6 +11,7 @@ import pytest
 from typing_extensions import Self
 
 from spotterd.camera.base import CameraStatus, Shot
+from spotterd.camera.quality import IS_FROZEN
 from spotterd.camera.reader import CameraReader
 from spotterd.config.schema import Camera
 from spotterd.data import Frame, Image
@@ -213,11 +214,24 @@ def test_progress_goes_on_while_downstream_is_slow_and_stops_with_the_camera() -
     reader.stop(1.0)
 
 
+def test_a_frozen_camera_is_opened_again_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spotterd.camera.quality.FROZEN_NS", 200_000_000)
+    with Rig() as rig:  # its pictures are all the same, however often it is opened
+        rig.wait_for("online")
+        assert rig.wait_for("online").warnings == (IS_FROZEN,)
+        assert rig.wait_for("offline").reason == IS_FROZEN
+        assert rig.wait_for("online").warnings == (IS_FROZEN,)
+        before = rig.reader.frames
+        until(lambda: rig.reader.frames > before + 100)
+        assert len(rig.sources) == 2
+
+
 def test_max_fps_thins_a_camera_out() -> None:
     with Rig(max_fps=20) as rig:
         stamps = [rig.frames.get(timeout=WAIT_S).captured_ns for _ in range(8)]
     assert min(np.diff(stamps)) > 25e6
     assert rig.reader.frames > 8
+    assert rig.reader.fps > 25
 
 
 def test_a_recording_is_read_as_fast_as_it_is_taken_and_in_order() -> None:

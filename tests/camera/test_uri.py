@@ -1,10 +1,15 @@
 """Secrets never show; schemes and options are read as written."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spotterd.camera.uri import mask_url, scheme_of
+from spotterd.camera.open import open_source
+from spotterd.camera.uri import add_user, mask_url, read_credentials, scheme_of
+from spotterd.config.schema import Camera
+from spotterd.errors import BadInputError, RetryError
 
 
 @pytest.mark.parametrize(
@@ -46,3 +51,36 @@ WORD = st.text(st.characters(codec="utf-8", exclude_categories=("Z", "C")), min_
 def test_no_password_ever_shows(user: str, password: str) -> None:
     secret = f"S3CR{password}"
     assert secret not in mask_url(f"rtsp://{user}:{secret}@host/path")
+
+
+@pytest.mark.parametrize(
+    ("url", "wanted"),
+    [
+        ("rtsp://host:554/x?a=1", "rtsp://us%20er:p%40s%2Fs@host:554/x?a=1"),
+        ("rtsp://old:one@host/x", "rtsp://us%20er:p%40s%2Fs@host/x"),
+        ("http://host", "http://us%20er:p%40s%2Fs@host"),
+    ],
+)
+def test_credentials_are_quoted_into_the_address(url: str, wanted: str) -> None:
+    assert add_user(url, ("us er", "p@s/s")) == wanted
+
+
+def test_credentials_come_from_a_file_and_show_nowhere(
+    tmp_path: Path, capfd: pytest.CaptureFixture
+) -> None:
+    secret = tmp_path / "cam"
+    secret.write_text("admin:pa:ss wörd\nrest\n", encoding="utf-8")
+    assert read_credentials(secret) == ("admin", "pa:ss wörd")
+    camera = Camera(source="rtsp://127.0.0.1:1/x", credentials_file=str(secret))
+    with pytest.raises(RetryError, match=r"rtsp://\*\*\*@127.0.0.1:1/x") as told:
+        open_source(camera)
+    assert "pa:ss" not in str(told.value)
+    assert "admin" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("content", [None, b"", b"nocolon", b":pw", b"\xff\xfe:x"])
+def test_bad_credentials_files(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "cam").write_bytes(content)
+    with pytest.raises(BadInputError, match="cam'"):
+        read_credentials(tmp_path / "cam")

@@ -56,8 +56,10 @@ class CameraStatus:
             before the next attempt, or ended.
         reason: a sentence; empty while online.
         since_ns: when it got there, CLOCK_MONOTONIC.
+        warnings: what looks wrong in the picture: frozen, black, covered, blurred.
     """
 
     state: Literal["online", "stalled", "offline"]
     reason: str
     since_ns: int
+    warnings: tuple[str, ...] = ()

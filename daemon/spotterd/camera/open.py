@@ -5,17 +5,24 @@ from pathlib import Path
 from spotterd.camera.argus import open_csi
 from spotterd.camera.base import Source
 from spotterd.camera.gstreamer import Pipeline, has_element
-from spotterd.camera.opencv import open_stream, open_usb
+from spotterd.camera.opencv import open_stream, open_v4l2
 from spotterd.camera.pipelines import custom_pipeline, rtsp_pipeline
 from spotterd.camera.replay import Looped, open_recording
 from spotterd.camera.sim import open_sim
-from spotterd.camera.uri import mask_url, scheme_of
+from spotterd.camera.uri import (
+    add_user,
+    mask_url,
+    read_credentials,
+    read_options,
+    scheme_of,
+)
+from spotterd.camera.usb import UsbOptions, devices, find_node
 from spotterd.config.schema import Camera
 from spotterd.errors import BadInputError
 
 KNOWN = (
-    "a file or folder, usb:0, /dev/video0, csi:0, rtsp://, rtsps://, http://, https://, "
-    "gst:PIPELINE and sim:"
+    "a file or folder, usb:0, usb:vendor:product, /dev/video0, csi:0, rtsp://, rtsps://, "
+    "http://, https://, gst:PIPELINE and sim:"
 )
 
 
@@ -37,7 +44,7 @@ def _open(camera: Camera) -> Source:
     source = camera.source
     path = Path(source).expanduser()
     if source.startswith("/dev/"):
-        return open_usb(path)
+        return _open_usb(Path(source.partition("?")[0]), camera)
     scheme = "" if path.exists() else scheme_of(source)
     match scheme:
         case "":
@@ -45,23 +52,29 @@ def _open(camera: Camera) -> Source:
         case "sim":
             return open_sim(source)
         case "usb":
-            return open_usb(_usb_node(source))
+            name = source.partition(":")[2].partition("?")[0]
+            return _open_usb(find_node(name, devices()), camera)
         case "csi":
             return open_csi(source)
         case "gst":
             pipeline = source.partition(":")[2]
             return Pipeline(custom_pipeline(pipeline), f"gst:{mask_url(pipeline)}")
-        case "rtsp" | "rtsps" if has_element("nvv4l2decoder"):
-            return Pipeline(rtsp_pipeline(source, "tcp", jetson=True), mask_url(source))
         case "rtsp" | "rtsps" | "http" | "https":
-            return open_stream(source, camera.stall_timeout_s)
+            return _open_stream(camera)
     raise BadInputError(
         f"Unknown kind of source '{scheme}:' in '{mask_url(source)}'. Known are {KNOWN}."
     )
 
 
-def _usb_node(source: str) -> Path:
-    number = source.partition(":")[2]
-    if not number.isdecimal():
-        raise BadInputError(f"'{source}' is not a camera: write usb:0 for /dev/video0.")
-    return Path(f"/dev/video{number}")
+def _open_usb(node: Path, camera: Camera) -> Source:
+    return open_v4l2(node, read_options(camera.source, UsbOptions), camera.controls)
+
+
+def _open_stream(camera: Camera) -> Source:
+    url = camera.source
+    if camera.credentials_file is not None:
+        url = add_user(url, read_credentials(Path(camera.credentials_file)))
+    if url.startswith("rtsp") and has_element("nvv4l2decoder"):
+        pipeline = rtsp_pipeline(url, camera.rtsp_transport, jetson=True)
+        return Pipeline(pipeline, mask_url(url))
+    return open_stream(url, camera.stall_timeout_s, udp=camera.rtsp_transport == "udp")

@@ -1,17 +1,23 @@
 """Live pictures through OpenCV: USB cameras (V4L2) and network streams (FFmpeg)."""
 
+import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 
+from spotterd.camera import v4l2
 from spotterd.camera.base import Shot
 from spotterd.camera.stamps import live_shot
 from spotterd.camera.uri import mask_url
+from spotterd.camera.usb import UsbOptions, choose_mode
+from spotterd.camera.v4l2 import Mode
 from spotterd.data import Image
-from spotterd.errors import RetryError
+from spotterd.errors import BadInputError, RetryError
+
+log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S = 10.0
 
@@ -59,10 +65,11 @@ def open_ffmpeg(what: str, options: Sequence[int] = ()) -> Any:
     return cv2.VideoCapture(what, cv2.CAP_FFMPEG, options)
 
 
-def open_usb(node: Path) -> Capture:
+def open_v4l2(node: Path, options: UsbOptions, controls: Mapping[str, int]) -> Capture:
     """Open a V4L2 device such as `/dev/video0`.
 
     Raises:
+        BadInputError: a control that it does not have.
         RetryError: it is not there, not allowed, not a camera, or in use.
     """
     if not node.exists():
@@ -72,16 +79,51 @@ def open_usb(node: Path) -> Capture:
             f"No permission on {node}. Add the user to the group of the device: "
             f"sudo usermod -aG video {os.environ.get('USER', '<user>')}."
         )
-    capture = cv2.VideoCapture(str(node), cv2.CAP_V4L2)
+    with v4l2.opened(node) as fd:
+        if not v4l2.captures(fd):
+            raise RetryError(f"{node} is not a camera. `v4l2-ctl --list-devices` shows them.")
+        mode = choose_mode(v4l2.modes(fd), options)
+        _set_controls(fd, node, controls)
+    capture = cv2.VideoCapture(str(node), cv2.CAP_V4L2, _asked(mode))
     if not capture.isOpened():
-        raise RetryError(
-            f"{node} gives no pictures: it is in use by another program, or not a camera."
-        )
+        raise RetryError(f"{node} gives no pictures: another program may be using it.")
     return Capture(capture, f"The camera {node} is gone or silent. Check its cable.", stamped=True)
 
 
-def open_stream(url: str, stall_timeout_s: float) -> Capture:
+def _asked(mode: Mode | None) -> list[int]:
+    """The mode as OpenCV's parameters; the driver's own where it lists none."""
+    if mode is None:
+        return []
+    return [
+        *(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*mode.format)),
+        *(cv2.CAP_PROP_FRAME_WIDTH, mode.width, cv2.CAP_PROP_FRAME_HEIGHT, mode.height),
+        *(cv2.CAP_PROP_FPS, round(mode.fps)),
+    ]
+
+
+def _set_controls(fd: int, node: Path, wanted: Mapping[str, int]) -> None:
+    known = {one.name: one for one in v4l2.controls(fd)} if wanted else {}
+    for name, value in wanted.items():
+        one = known.get(name)
+        if one is None:
+            raise BadInputError(f"{node} has no control '{name}'. It has: {', '.join(known)}.")
+        if not one.least <= value <= one.most:
+            raise BadInputError(
+                f"The control '{name}' of {node} goes from {one.least} to {one.most}, not {value}."
+            )
+        try:
+            v4l2.set_control(fd, one, value)
+        except OSError as error:  # some only obey while another one is off
+            log.warning("%s does not take %s=%d: %s.", node, name, value, error.strerror)
+
+
+def open_stream(url: str, stall_timeout_s: float, *, udp: bool) -> Capture:
     """Open an `rtsp://` or `http://` stream.
+
+    Args:
+        url: with user and password, if it wants them.
+        stall_timeout_s: a read that lasts longer fails.
+        udp: RTSP over UDP first.
 
     Raises:
         RetryError: nobody answers there, or not with video.
@@ -92,7 +134,9 @@ def open_stream(url: str, stall_timeout_s: float) -> Capture:
         # A little longer than the reader waits, which then knows that it was silence.
         *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, int(stall_timeout_s * 1000) + 500),
     ]
-    capture = open_ffmpeg(url, timeouts)
+    # FFmpeg takes this word of the query for itself; the environment variable is for all cameras.
+    joined = "&" if "?" in url else "?"
+    capture = open_ffmpeg(f"{url}{joined}udp" if udp else url, timeouts)
     if not capture.isOpened():
         raise RetryError(
             f"No video from {shown}: the host is away, or the path or password is wrong."

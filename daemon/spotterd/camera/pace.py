@@ -1,4 +1,4 @@
-"""`max_fps`: which frames of a camera pass, and when those of a recording do. Pure."""
+"""Rates: the one that is asked for (`max_fps`), and the one there is. Pure."""
 
 
 class Pace:
@@ -22,3 +22,23 @@ class Pace:
         wait_ns = max(0, self._due_ns - now_ns)
         self._due_ns = max(self._due_ns, now_ns) + self._period_ns
         return wait_ns
+
+
+class Rate:
+    """Pictures a second, smoothed over the last ten or so."""
+
+    def __init__(self) -> None:
+        self._period_ns = 0.0
+        self._last_ns = 0
+
+    def step(self, captured_ns: int) -> None:
+        """A picture was taken."""
+        period_ns = captured_ns - self._last_ns if self._last_ns else 0
+        known = self._period_ns
+        self._period_ns = known + 0.1 * (period_ns - known) if known else period_ns
+        self._last_ns = captured_ns
+
+    def fps(self, now_ns: int) -> float:
+        """0 until there were two; falls by itself while no more come."""
+        period_ns = max(self._period_ns, now_ns - self._last_ns - self._period_ns)
+        return 1e9 / period_ns if self._period_ns else 0.0

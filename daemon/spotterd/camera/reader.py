@@ -9,13 +9,14 @@ from typing import Final, Literal
 
 from spotterd.camera.base import CameraStatus, Shot, Source
 from spotterd.camera.open import open_source
-from spotterd.camera.pace import Pace
+from spotterd.camera.pace import Pace, Rate
 from spotterd.camera.pool import FramePool
+from spotterd.camera.quality import IS_FROZEN, Quality
 from spotterd.camera.recovery import Recovery, State
 from spotterd.camera.session import Session
 from spotterd.config.schema import Camera
 from spotterd.data import Frame
-from spotterd.errors import BadInputError
+from spotterd.errors import BadInputError, RetryError
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +72,9 @@ class CameraReader:
         self._on_status = on_status
         self._opener = opener
         self._pace = Pace(config.max_fps)
+        self._rate = Rate()
+        self._quality = Quality()
+        self._warnings: tuple[str, ...] = ()
         self._recovery = Recovery.start(time.monotonic_ns())
         self._moving = threading.Lock()  # both threads move the state
         self._progress_ns = time.monotonic_ns()
@@ -102,6 +106,11 @@ class CameraReader:
         if session is not None and session.silent_ns(now_ns) is None and not session.done:
             return now_ns
         return self._progress_ns
+
+    @property
+    def fps(self) -> float:
+        """Pictures a second that the camera gives now, before `max_fps`."""
+        return self._rate.fps(time.monotonic_ns())
 
     def start(self) -> None:
         """Begin to connect; returns at once."""
@@ -162,7 +171,7 @@ class CameraReader:
         if session.abandon(timeout_s):
             return
         self._left_behind = [one for one in self._left_behind if not one.done] + [session]
-        log.warning("Camera %s: a read hangs in its driver and is left behind.", self._name)
+        self._log(logging.WARNING, "a read hangs in its driver; left behind.", "camera_hung")
 
     def _conclude(self, error: Exception | None) -> bool:
         """A session ended by itself; whether to try again."""
@@ -171,7 +180,7 @@ class CameraReader:
             return True
         self.error = error
         if error is not None:
-            log.error("Camera %s: %s", self._name, error)
+            self._log(logging.ERROR, str(error), "camera_failed")
         reason = str(error or "The recording is over.")
         self.ended.set()  # before it is told: who hears that it is offline may ask for how long
         self._on_status(CameraStatus("offline", reason, time.monotonic_ns()))
@@ -183,7 +192,7 @@ class CameraReader:
         self._move(lambda was, now_ns: was.lost(now_ns, reason, jitter))
         fresh = self._recovery.failures == 1
         self._warned |= fresh
-        log.log(logging.WARNING if fresh else logging.DEBUG, "Camera %s: %s", self._name, reason)
+        self._log(logging.WARNING if fresh else logging.DEBUG, reason, "camera_lost")
 
     def _pause(self) -> bool:
         """Wait until the next attempt is due and the driver is not full of hung reads."""
@@ -201,6 +210,9 @@ class CameraReader:
         if self._recovery.state is not State.STREAMING:
             self._connected()
         seq, self.frames = self.frames, self.frames + 1
+        self._rate.step(shot.captured_ns)
+        if source.live:
+            self._judge(shot)
         release = self.pool.lend(shot.bgr)
         if not self._passes(shot, live=source.live):
             release()
@@ -216,12 +228,22 @@ class CameraReader:
         stopped = self._stopping.wait(self._pace.wait_ns(time.monotonic_ns()) / 1e9)
         return not stopped
 
+    def _judge(self, shot: Shot) -> None:
+        """Look at the picture; one that is frozen is a reason to open the camera again, once."""
+        self._quality.step(shot.bgr, shot.captured_ns)
+        warnings = self._quality.warnings(shot.captured_ns)
+        if warnings != self._warnings:
+            self._warnings = warnings
+            self._tell()
+        if self._quality.stuck(shot.captured_ns):
+            raise RetryError(IS_FROZEN)
+
     def _connected(self) -> None:
         self._move(Recovery.picture)
         if self._lost_ns is not None:
             away_s = (time.monotonic_ns() - self._lost_ns) / 1e9
             level = logging.INFO if self._warned else logging.DEBUG
-            log.log(level, "Camera %s: back after %.1f s.", self._name, away_s)
+            self._log(level, f"back after {away_s:.1f} s.", "camera_back")
             self.reconnects += 1
         self._lost_ns, self._warned = None, False
         self._wake.set()  # silence is now measured by `stall_timeout_s`
@@ -238,4 +260,9 @@ class CameraReader:
     def _tell(self) -> None:
         now = self._recovery
         reason = now.reason or ("" if now.state is State.STREAMING else "Connecting.")
-        self._on_status(CameraStatus(TOLD[now.state], reason, now.since_ns))
+        self._on_status(CameraStatus(TOLD[now.state], reason, now.since_ns, self._warnings))
+
+    def _log(self, level: int, said: str, event: str) -> None:
+        """A line, and fields to search the journal by."""
+        fields = {"SPOTTER_EVENT": event, "CAMERA": self._name}
+        log.log(level, "Camera %s: %s", self._name, said, extra=fields)

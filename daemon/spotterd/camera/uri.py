@@ -1,8 +1,9 @@
 """Source strings: their options, and how they look where anybody may read them."""
 
 import re
+from pathlib import Path
 from typing import TypeVar
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
 from pydantic import ValidationError
 
@@ -30,6 +31,32 @@ def mask_url(text: str) -> str:
     it is masked too.
     """
     return _SECRET.sub(r"\1=***", _USER.sub("***@", text))
+
+
+def add_user(url: str, credentials: tuple[str, str]) -> str:
+    """`url` with user and password, quoted; they replace a user that it names."""
+    user, password = (quote(part, safe="") for part in credentials)
+    scheme, _, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{user}:{password}@{host.rpartition('@')[2]}{slash}{path}"
+
+
+def read_credentials(path: Path) -> tuple[str, str]:
+    """User and password from the first line of a file, `user:password`.
+
+    Raises:
+        BadInputError: it cannot be read, or says something else.
+    """
+    try:
+        line = path.read_text(encoding="utf-8").partition("\n")[0].strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInputError(
+            f"Cannot read the credentials in '{path}': {error}. Check the path and permissions."
+        ) from error
+    user, colon, password = line.partition(":")
+    if not (user and colon):
+        raise BadInputError(f"The first line of '{path}' must be user:password.")
+    return user, password
 
 
 def read_options(source: str, schema: type[S]) -> S:

@@ -44,6 +44,13 @@ class Camera(Section):
     max_age_ms: int = Field(500, ge=10, description="a live frame older than this is dropped")
     stall_timeout_s: float = Field(5.0, gt=0, description="no frame for this long: reconnect")
     loop: bool = Field(False, description="files: start again at the end")
+    controls: dict[str, int] = Field(
+        default_factory=dict, description="USB: V4L2 controls by name, set in this order"
+    )
+    credentials_file: str | None = Field(
+        None, description="rtsp, http: file whose first line is user:password"
+    )
+    rtsp_transport: Literal["tcp", "udp"] = Field("tcp", description="udp: less delay, more losses")
 
 
 class Detector(Section):
