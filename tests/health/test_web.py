@@ -150,16 +150,16 @@ def test_a_live_picture_is_small_and_comes_with_its_boxes(site: Site) -> None:
 def test_a_camera_without_pictures_is_said_after_a_while(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("spotterd.health.web.PICTURE_WAIT_S", 0.05)
+    monkeypatch.setattr("spotterd.health.answers.PICTURE_WAIT_S", 0.05)
     assert site.get("/picture/s%C3%BCd")[0] == 503
 
 
 def test_nobody_looking_costs_the_pipeline_almost_nothing(site: Site) -> None:
     shown, seen = frame(1), tracks(1280, 720)
-    began = time.perf_counter()
+    began = time.thread_time()
     for _ in range(10_000):
         site.window.put_frame(shown, seen, LABELS)
-    assert (time.perf_counter() - began) / 10_000 < 5e-6
+    assert (time.thread_time() - began) / 10_000 < 1e-5
     live = site.window.live("north")
     assert live is not None
     assert live._picture is None

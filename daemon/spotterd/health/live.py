@@ -104,7 +104,7 @@ def _boxes(frame: Frame, seen: Tracks, labels: tuple[str, ...]) -> tuple[Box, ..
     return tuple(
         Box((x1, y1, x2, y2), labels[label], round(float(score), 3), track)
         for (x1, y1, x2, y2), label, score, track in zip(
-            (seen.xyxy / scale).round(4).tolist(),
+            (seen.xyxy / scale).astype(float).round(4).tolist(),
             seen.label.tolist(),
             seen.score,
             seen.id.tolist(),

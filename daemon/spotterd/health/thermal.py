@@ -22,6 +22,11 @@ class ThermalZone:
     throttles_at: float | None
     critical_at: float | None
 
+    @property
+    def margin(self) -> float | None:
+        """Degrees left until the kernel slows down; None where it never does."""
+        return None if self.throttles_at is None else self.throttles_at - self.celsius
+
 
 def thermal_zones(sys: Path = Path("/sys")) -> tuple[ThermalZone, ...]:
     """Every zone that answers, in the kernel's order."""

@@ -14,7 +14,7 @@ from spotterd.errors import RetryError, SpotterdError
 from spotterd.publish import reasons
 from spotterd.publish.base import Durable, Incoming, Message, Row
 from spotterd.publish.build import as_replayed
-from spotterd.publish.connection import Ack, Connection, Version
+from spotterd.publish.connection import ANSWER_TIMEOUT_S, Ack, Connection, Version
 from spotterd.publish.endpoint import Endpoint
 from spotterd.publish.pending import Pending
 
@@ -108,6 +108,7 @@ class MqttLink:
         self._up = False
         self._changed = threading.Condition()  # guards `_up` and `last_error`
         self._down_since_s = time.monotonic()
+        self._progress_ns = time.monotonic_ns()
         self._stopping = threading.Event()
         self._final: Message | None = None
         self._stop_by_s = 0.0
@@ -135,6 +136,17 @@ class MqttLink:
     def connected(self) -> bool:
         """The broker said yes, and the connection is not known to be gone."""
         return self._up
+
+    @property
+    def progress_ns(self) -> int:
+        """CLOCK_MONOTONIC of the link's last step; attempts to come back are steps too."""
+        return self._progress_ns
+
+    @property
+    def patience_s(self) -> float:
+        """A link that makes no step for longer than this hangs."""
+        # The longest pause, then name look-up, TCP, TLS and CONNACK of two protocol versions.
+        return self._backoff.most_s + self._mqtt.keepalive_s / 4 + 6 * ANSWER_TIMEOUT_S
 
     @property
     def dropped(self) -> int:
@@ -169,6 +181,7 @@ class MqttLink:
         failures = 0
         while not self._stopping.is_set():
             began_s = time.monotonic()
+            self._progress_ns = time.monotonic_ns()
             try:
                 self._live()
             except SpotterdError as error:
@@ -192,6 +205,7 @@ class MqttLink:
         try:
             self._went_up(connection)
             while not self._stopping.is_set():
+                self._progress_ns = time.monotonic_ns()
                 self._feed(connection)
                 self._turn(connection, self._mqtt.keepalive_s / 4)
             self._farewell(connection)

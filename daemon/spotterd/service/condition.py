@@ -16,12 +16,14 @@ class Facts:
     Attributes:
         cameras: trouble by camera; empty text: online.
         waiting_for: cameras that have not given their first picture.
+        heat: sentence about frames left out to keep the board cool, or empty.
         late: sentence about stages without progress, or empty.
         running: sentence for people while all is well.
     """
 
     cameras: dict[str, str] = field(default_factory=dict)
     waiting_for: set[str] = field(default_factory=set)
+    heat: str = ""
     late: str = ""
     running: str = ""
 
@@ -31,8 +33,7 @@ def condition(facts: Facts, uptime_s: float) -> tuple[State, str]:
     if facts.waiting_for and uptime_s < STARTING_S:
         return "starting", f"Waiting for the first picture of {_names(facts.waiting_for)}."
     trouble = [f"Camera {name}: {why}" for name, why in _troubled(facts) if why]
-    if facts.late:
-        trouble.append(facts.late)
+    trouble += [sentence for sentence in (facts.late, facts.heat) if sentence]
     if trouble:
         return "degraded", " ".join(trouble)
     return "running", facts.running

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from spotterd.health.board import BoardFigures
 from spotterd.health.host import HostFigures
 from spotterd.health.meters import Figures
 from spotterd.publish.mqtt import MqttLink
@@ -18,7 +19,9 @@ from spotterd.publish.payloads import (
 
 def figures(
     told: Figures,
+    *,
     host: HostFigures,
+    board: BoardFigures,
     link: MqttLink,
     outbox: Outbox,
     reconnects: Mapping[str, int],
@@ -52,7 +55,7 @@ def figures(
             durable=not outbox.problem,
             problem=outbox.problem,
         ),
-        "host": _host(host),
+        "host": _host(host, board),
     }
 
 
@@ -63,12 +66,15 @@ def _latency(told: Figures) -> Latency | None:
     return Latency(p50=round(took.p50_ms, 1), p95=round(took.p95_ms, 1), p99=round(took.p99_ms, 1))
 
 
-def _host(host: HostFigures) -> HostHealth:
+def _host(host: HostFigures, board: BoardFigures) -> HostHealth:
     return HostHealth(
         cpu_percent=host.cpu_percent,
         rss_mib=host.process_rss_mib,
         ram_available_mib=host.ram_available_mib,
         ram_total_mib=host.ram_total_mib,
         disk_free_mib=host.disk_free_mib,
+        gpu_percent=board.gpu_percent,
+        power_w=board.power_w,
+        throttled=bool(board.throttled_by),
         temperatures_c={zone.name: zone.celsius for zone in host.thermal},
     )

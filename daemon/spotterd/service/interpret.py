@@ -36,7 +36,9 @@ class View:
         frame, labels = inferred.frame, inferred.detector.labels
         detections = inferred.detector.decode(inferred.slot, inferred.letterbox)
         tracks = self._tracker.step(detections, frame.stream_ns, frame.size_wh)
-        self._tell_detections(frame, tracks[tracks.seen], labels)
+        seen = tracks[tracks.seen]
+        self._tell_detections(frame, seen, labels)
+        self._report.frame(frame, seen, labels)
         self._tell_count(tracks[tracks.confirmed], labels)
 
     def _tell_detections(self, frame: Frame, seen: Tracks, labels: tuple[str, ...]) -> None:

@@ -11,6 +11,7 @@ from spotterd.camera.reader import CONNECT_LIMIT_S, CameraReader
 from spotterd.config.schema import Config
 from spotterd.data import Frame
 from spotterd.errors import BadInputError
+from spotterd.health.cooling import Thinning
 from spotterd.health.meters import Meters
 from spotterd.inference.detector import Detector
 from spotterd.service.detect import Detect, Inferred
@@ -63,6 +64,9 @@ class Pipeline:
         report: where messages go.
         meters: fed by every stage.
         post: takes news, from any thread; must not block.
+
+    Attributes:
+        thinning: how many frames of live cameras are worked on.
     """
 
     def __init__(
@@ -75,6 +79,7 @@ class Pipeline:
     ) -> None:
         self._meters = meters
         self._post = post
+        self.thinning = Thinning()
         self._frames = Mailbox[Frame](self._drop)
         self._results = Mailbox[Inferred](Inferred.release)
         max_age_ns = {name: cam.max_age_ms * 1_000_000 for name, cam in config.cameras.items()}
@@ -153,7 +158,9 @@ class Pipeline:
 
     def _deliver(self, frame: Frame, live: bool) -> None:  # noqa: FBT001 (CameraReader's contract)
         self._meters.captured(frame.camera)
-        if live:
+        if live and not self.thinning.takes(frame.camera):
+            self._drop(frame)
+        elif live:
             self._frames.put_newest(frame.camera, frame)
         else:
             self._frames.put_in_order(frame.camera, frame)

@@ -1,4 +1,4 @@
-"""Says things to the broker: builds the payload, names the topic, chooses QoS and retain.
+"""Says things to the broker and the page: builds payloads, names topics, chooses QoS and retain.
 
 One method a topic of docs/mqtt.md; any thread may call any of them, none waits.
 """
@@ -13,6 +13,7 @@ from typing import Any
 from spotterd.camera.base import CameraStatus
 from spotterd.data import Detections, Frame, Tracks
 from spotterd.health.clock import clock_synced
+from spotterd.health.window import Window
 from spotterd.inference.detector import Detector
 from spotterd.publish import build
 from spotterd.publish.base import Message, Moment
@@ -40,17 +41,20 @@ class Report:
         origin: who speaks.
         topics: names below the configured root.
         link: takes the messages.
+        window: what the local page shows.
     """
 
-    def __init__(self, origin: Origin, topics: Topics, link: MqttLink) -> None:
+    def __init__(self, origin: Origin, topics: Topics, link: MqttLink, window: Window) -> None:
         self.origin = origin
         self.topics = topics
         self._link = link
+        self._window = window
 
     def state(self, state: State, reason: str) -> None:
         """What the daemon is doing."""
         payload = StatePayload(**self.origin.stamp(_now()), state=state, reason=reason)
         self._retain(self.topics.state, payload)
+        self._window.put_state(state, reason)
 
     def info(self, detector: Detector, cameras: Sequence[str]) -> None:
         """What runs here."""
@@ -83,6 +87,7 @@ class Report:
             since_ns=status.since_ns,
         )
         self._retain(self.topics.camera_status(name), payload)
+        self._window.put_camera(name, status.state, status.reason)
 
     def count(self, camera: str, count: Mapping[str, int]) -> None:
         """Confirmed tracks now in view, by label."""
@@ -108,6 +113,10 @@ class Report:
             latency_ms=(time.monotonic_ns() - frame.captured_ns) / 1e6,
         )
         self._link.send(Message(self.topics.detections(frame.camera), payload.to_bytes()))
+
+    def frame(self, frame: Frame, seen: Tracks, labels: tuple[str, ...]) -> None:
+        """A finished frame, for people who look at the local page right now."""
+        self._window.put_frame(frame, seen, labels)
 
     def health(self, figures: Mapping[str, Any]) -> None:
         """The figures of one interval."""

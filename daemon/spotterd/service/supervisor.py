@@ -11,8 +11,12 @@ from typing import TypeAlias
 from spotterd import paths
 from spotterd.config.schema import Config
 from spotterd.errors import BadInputError, RetryError, SpotterdError
-from spotterd.health.host import HostProbe
+from spotterd.health.board import BoardProbe
+from spotterd.health.cooling import hottest, next_part
+from spotterd.health.host import HostFigures, HostProbe
 from spotterd.health.meters import Figures, Meters
+from spotterd.health.web import open_web
+from spotterd.health.window import Window
 from spotterd.inference.detector import Detector
 from spotterd.inference.open import open_detector
 from spotterd.publish.base import Message
@@ -25,7 +29,7 @@ from spotterd.service.figures import figures
 from spotterd.service.pipeline import CameraTold, FirstFrame, News, Pipeline
 from spotterd.service.report import Report
 from spotterd.service.systemd import Notifier, watchdog_limit_s
-from spotterd.service.watchdog import judge
+from spotterd.service.watchdog import Progress, judge
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +70,9 @@ class Daemon:
         self._inbox: SimpleQueue[Note] = SimpleQueue()
         self._meters = Meters(time.monotonic_ns())
         self._host = HostProbe(paths.state_dir())
+        self._board = BoardProbe()
+        self._window = Window(self.figures, config.cameras)
+        self._web = open_web(config.web, self._window)
         topics = Topics(config.root)
         kept = config.publish.outbox
         self._outbox = Outbox(paths.state_dir() / "outbox.db", kept.max_messages, kept.max_mb << 20)
@@ -75,7 +82,9 @@ class Daemon:
             self._outbox,
             availability=topics.availability,
         )
-        self._report = Report(Origin(config.node, secrets.token_hex(4)), topics, self._link)
+        self._report = Report(
+            Origin(config.node, secrets.token_hex(4)), topics, self._link, self._window
+        )
         self._facts = Facts(waiting_for=set(config.cameras))
         self._told: tuple[State, str] | None = None
 
@@ -95,6 +104,7 @@ class Daemon:
             RetryError: a stage gave up; a new start may help.
         """
         self._link.start()
+        self._web.start()
         self._tell("starting", "Loading the detector.")
         try:
             pipeline = self._pipeline()
@@ -112,6 +122,7 @@ class Daemon:
             stopped = Message(self._report.topics.availability, b"stopped", qos=1, retain=True)
             self._link.stop(stopped, GOODBYE_S)
             self._outbox.close()
+            self._web.stop()
 
     def _pipeline(self) -> Pipeline:
         config = self._config
@@ -168,7 +179,8 @@ class Daemon:
         log.info("All recordings are over.")
 
     def _look(self, pipeline: Pipeline) -> None:
-        verdict = judge(pipeline.progress(), time.monotonic_ns())
+        link = Progress("mqtt", self._link.progress_ns, self._link.patience_s)
+        verdict = judge([*pipeline.progress(), link], time.monotonic_ns())
         if verdict.feed:
             self._notifier.watchdog()
         if verdict.reason != self._facts.late:
@@ -202,11 +214,31 @@ class Daemon:
             self._notifier.status(f"{state}: {reason}")
 
     def _report_health(self, pipeline: Pipeline) -> None:
+        told, host, board = self.figures(), self._host.sample(), self._board.sample()
+        self._cool(pipeline, host)
+        self._window.put_sample(told, host, board)
         self._report.health(
             figures(
-                self.figures(), self._host.sample(), self._link, self._outbox, pipeline.reconnects
+                told,
+                host=host,
+                board=board,
+                link=self._link,
+                outbox=self._outbox,
+                reconnects=pipeline.reconnects,
             )
         )
+
+    def _cool(self, pipeline: Pipeline, host: HostFigures) -> None:
+        """Leave frames out before the board slows itself down, and say so."""
+        zone, margin_c = hottest(host.thermal), self._config.health.cool_margin_c
+        part = next_part(pipeline.thinning.part, zone.margin if zone else None, margin_c)
+        pipeline.thinning.part = part
+        self._facts.heat = ""
+        if zone and part < 1:
+            self._facts.heat = (
+                f"Working on {part:.0%} of the frames: {zone.name} slows the board down at "
+                f"{zone.throttles_at:.0f} °C. Cool the board better."
+            )
 
 
 def _names(detector: Detector) -> str:
