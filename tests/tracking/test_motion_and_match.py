@@ -14,10 +14,11 @@ def test_the_filter_equals_the_matrix_form() -> None:
     ours = Motion.begin(np.array([[100.0, 100.0, 16.0, 16.0]]), 1000.0)
     state, cov = np.array([100.0, 0.0]), np.diag([ours.var_at[0, 0], ours.var_rate[0, 0]])
     for _ in range(30):
-        dt, z, size = rng.uniform(0.01, 0.5), rng.normal(100, 20), 16.0
+        dt, size = rng.uniform(0.01, 0.5), 16.0
         move = np.array([[1, dt], [0, 1]])
         push = (2.0 * size) ** 2 * np.array([[dt**3 / 3, dt**2 / 2], [dt**2 / 2, dt]])
         state, cov = move @ state, move @ cov @ move.T + push
+        z = state[0] + rng.normal(0, 2)
         ours.predict(dt, 2.0, 1000.0)
         gain = cov[:, 0] / (cov[0, 0] + (motion.CENTRE_NOISE * size) ** 2)
         state = state + gain * (z - state[0])
@@ -25,6 +26,17 @@ def test_the_filter_equals_the_matrix_form() -> None:
         ours.correct(np.array([0]), np.array([[z, 100.0, 16.0, 16.0]]), 1000.0)
         assert [ours.at[0, 0], ours.rate[0, 0]] == pytest.approx(state.tolist())
         assert ours.var_rate[0, 0] == pytest.approx(cov[1, 1])
+
+
+def test_a_surprise_is_believed_at_once() -> None:
+    settled = Motion.begin(np.array([[100.0, 100.0, 16.0, 16.0]]), 1000.0)
+    for _ in range(60):
+        settled.predict(1 / 30, 2.0, 1000.0)
+        settled.correct(np.array([0]), np.array([[100.0, 100.0, 16.0, 16.0]]), 1000.0)
+    settled.predict(1 / 30, 2.0, 1000.0)
+    settled.correct(np.array([0]), np.array([[130.0, 102.0, 16.0, 16.0]]), 1000.0)
+    assert settled.at[0, 0] == pytest.approx(130, abs=4)
+    assert settled.rate[0, 0] > 200
 
 
 def test_overlap_without_margin_is_iou() -> None:

@@ -98,13 +98,13 @@ def test_a_glimpse_is_forgotten_soon() -> None:
     assert len(tracker.step(Detections.empty(), int(0.31 * SECOND), WH)) == 0
 
 
-def test_an_object_seen_as_two_classes_is_one_track() -> None:
+def test_an_object_seen_as_two_classes_and_sizes_is_one_track() -> None:
     tracker = Tracker(Params())
     for n in range(10):
         both = Detections(
-            np.array([[100, 100, 130, 120], [101, 99, 131, 121]], np.float32),
-            np.array([0.7, 0.6], np.float32),
-            np.array([AIRPLANE, 2]),
+            np.array([[100, 100, 130, 120], [101, 99, 131, 121], [95, 90, 140, 130]], np.float32),
+            np.array([0.7, 0.6, 0.5], np.float32),
+            np.array([AIRPLANE, 2, 2]),
         )
         tracks = tracker.step(both, n * SECOND // 10, WH)
     assert tracks.id.tolist() == [1]
@@ -182,6 +182,15 @@ def test_shake_moves_all_tracks_and_throws_none() -> None:
             assert nearest.max() < 6
     assert tracks.confirmed.sum() == 3
     assert np.abs(tracks.velocity[tracks.confirmed]).max() < 60
+
+
+def test_a_camera_that_turns_fast_keeps_its_only_object() -> None:
+    """As the cameraman of V_AIRPLANE_020 does: +2, then -28 pixels a frame, within 5 frames."""
+    tracker, x = Tracker(Params()), 300.0
+    for n in range(90):
+        x += 2 - 30 * float(np.clip((n - 40) / 5, 0, 1)) if n < 50 else 2
+        tracks = tracker.step(seen((x, 200, 30, 0.8)), n * SECOND // 30, WH)
+    assert tracks.id.tolist() == [1]
 
 
 def test_a_formation_is_not_taken_for_shake_for_long() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from spotterd.data import Bools, Ints
 from spotterd.tracking.motion import Doubles
 
-SAME_OBJECT = 0.5  # IoU from which two detections of one frame are one object
+SAME_OBJECT = 0.6  # part of the smaller of two boxes from which they are one object
 
 
 def overlap(tracks: Doubles, margin: Doubles, seen: Doubles) -> Doubles:
@@ -26,10 +26,29 @@ def overlap(tracks: Doubles, margin: Doubles, seen: Doubles) -> Doubles:
     """
     grow = 2.0 * margin[:, None, None]
     wh, other_wh = tracks[:, None, 2:] + grow, seen[None, :, 2:] + grow
-    apart = np.abs(tracks[:, None, :2] - seen[None, :, :2])
-    shared = np.minimum(np.minimum(wh, other_wh), (wh + other_wh) / 2.0 - apart)
-    both = _area(np.maximum(shared, 0.0))
+    both = _shared(tracks[:, None, :2] - seen[None, :, :2], wh, other_wh)
     return both / (_area(wh) + _area(other_wh) - both)
+
+
+def repeats(boxes: Doubles) -> Bools:
+    """Marks (m,) boxes, best first, that show the same object as a better one.
+
+    NMS keeps boxes of different classes, and boxes that differ much in size: one object may be
+    there as an airplane and, in a larger box around it, as a drone. So what counts is the shared
+    part of the smaller box.
+    """
+    wh = boxes[:, 2:]
+    area = _area(wh)
+    both = _shared(boxes[:, None, :2] - boxes[None, :, :2], wh[:, None], wh[None, :])
+    same = both > SAME_OBJECT * np.minimum(area[:, None], area[None, :])
+    marks: Bools = np.asarray(np.triu(same, k=1).any(axis=0))
+    return marks
+
+
+def _shared(apart: Doubles, wh: Doubles, other_wh: Doubles) -> Doubles:
+    """Area that boxes share, whose centres are `apart` (..., 2)."""
+    sides = np.minimum(np.minimum(wh, other_wh), (wh + other_wh) / 2.0 - np.abs(apart))
+    return _area(np.maximum(sides, 0.0))
 
 
 def _area(wh: Doubles) -> Doubles:
@@ -49,18 +68,6 @@ def assign(likeness: Doubles, least: float) -> tuple[Ints, Ints]:
     )
     rows = np.flatnonzero(column_of >= 0)
     return rows, column_of[rows].astype(np.int64)
-
-
-def repeats(boxes: Doubles) -> Bools:
-    """Marks (m,) boxes, best first, that cover the same object as a better one.
-
-    NMS keeps boxes of different classes, so one object may be there as an airplane and as a drone.
-    """
-    if len(boxes) < 2:  # noqa: PLR2004
-        return np.zeros(len(boxes), np.bool_)
-    iou = overlap(boxes, np.zeros(len(boxes)), boxes)
-    marks: Bools = np.asarray(np.triu(iou > SAME_OBJECT, k=1).any(axis=0))
-    return marks
 
 
 def common_shift(off: Doubles, tolerance: float) -> Doubles | None:

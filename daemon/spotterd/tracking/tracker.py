@@ -152,19 +152,18 @@ class Tracker:
         unsure = np.sqrt(np.maximum(motion.var_at[:, 0], motion.var_at[:, 1]))
         margin = self.params.reach * scale_of(motion.at, self._diagonal)[:, 0] + unsure
         likeness = overlap(motion.at, margin, seen)
-        free_rows, free_cols = np.ones(len(lives), np.bool_), np.ones(len(seen), np.bool_)
-        pairs = []
+        column_of, free = np.full(len(lives), -1), np.ones(len(seen), np.bool_)
         for who, what in (
             (lives.confirmed, strong),
             (~lives.confirmed, strong),
             (lives.seen, ~strong),
         ):
-            rows, cols = np.flatnonzero(who & free_rows), np.flatnonzero(what & free_cols)
+            rows, cols = np.flatnonzero(who & (column_of < 0)), np.flatnonzero(what & free)
             at, to = assign(likeness[rows][:, cols], LEAST_OVERLAP)
-            rows, cols = rows[at], cols[to]
-            free_rows[rows] = free_cols[cols] = False
-            pairs.append((rows, cols))
-        return np.concatenate([p[0] for p in pairs]), np.concatenate([p[1] for p in pairs])
+            column_of[rows[at]] = cols[to]
+            free[cols[to]] = False
+        rows = np.flatnonzero(column_of >= 0)
+        return rows, column_of[rows]
 
     def _note(self, rows: Ints, score: Doubles, label: Ints, dt_s: float) -> None:
         """Write sightings of these rows down, let them vote, and confirm who has earned it."""
