@@ -42,7 +42,7 @@ setup(
     python_requires=">=3.10",
     package_dir={"": "daemon"},
     packages=find_packages("daemon"),
-    package_data={"spotterd": ["py.typed", "health/page/*"]},
+    package_data={"spotterd": ["py.typed", "inference/letterbox.cu", "health/page/*"]},
     # The data rooms travel beside the package: <prefix>/share/spotterd/{config.yaml,engines,...}.
     data_files=[
         ("share/spotterd", ["config.yaml"]),

@@ -15,6 +15,7 @@ from spotterd.errors import RetryError
 from spotterd.inference.base import ModelInfo
 from spotterd.inference.cuda import Gpu
 from spotterd.inference.cuda_backend import CudaBackend
+from spotterd.inference.cuda_loaded import Recipe
 from spotterd.inference.cuda_slots import Binding
 
 SHAPE = (1, 3, 8, 8)
@@ -47,9 +48,8 @@ class HostEngine:
 def main(zero_copy: bool) -> None:
     counts = (ctypes.c_int * len(COUNTS))()
     info = ModelInfo("double", "0" * 64, (), SHAPE[2:], (SHAPE,), {})
-    backend = CudaBackend(
-        "tensorrt", Gpu(), HostEngine, info, "fp32", slots=3, zero_copy=zero_copy, graphs=False
-    )
+    recipe = Recipe(HostEngine, 3, zero_copy=zero_copy, graphs=False)
+    backend = CudaBackend(Gpu(), recipe, info, "fp32")
     good = lost = 0
     for value in range(100):
         slot = backend.acquire()
@@ -62,7 +62,7 @@ def main(zero_copy: bool) -> None:
             lost += 1
         backend.release(slot)
     # A second one records a graph; nothing is launched with it, host memory records nothing.
-    CudaBackend("tensorrt", Gpu(), HostEngine, info, "fp32", slots=2).close()
+    CudaBackend(Gpu(), Recipe(HostEngine), info, "fp32").close()
     backend.close()
     ctypes.CDLL("libcuda.so.1").host_libcuda_counts(counts)
     print(json.dumps({"good": good, "lost": lost, **dict(zip(COUNTS, counts, strict=True))}))

@@ -5,12 +5,10 @@ from functools import partial
 
 import pytest
 
-from inference.trt_models import SIDE, doubling_model, info, plan_file
+from inference.trt_models import SIDE, doubling_model, open_plan, plan_file
 from spotterd.errors import FallBackError, RetryError
 from spotterd.inference.cuda import Gpu
 from spotterd.inference.cuda_backend import FAULTS_IN_A_ROW
-from spotterd.inference.tensorrt import open_tensorrt
-from spotterd.inference.trt_world import world_of
 from standins import libcuda, pycuda_driver, trt11
 from standins.gpu import stack
 
@@ -20,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("device")
 @pytest.fixture
 def backend(tmp_path):
     path = plan_file(tmp_path, trt11)
-    backend = open_tensorrt(world_of(trt11), path, info(), "fp32", slots=3)
+    backend = open_plan(trt11, path, slots=3)
     yield backend
     backend.close()
 
@@ -54,7 +52,7 @@ def test_a_frame_is_copied_in_while_the_one_before_computes(backend, device, mon
         assert copied.wait(10)
 
     first = backend.acquire()
-    lane = backend._lanes[first]
+    lane = backend._loaded.lanes[first]
     monkeypatch.setattr(lane, "run", lambda: device.streams[lane.stream.handle].submit(hold))
     backend.submit(first)
     assert computing.wait(10)
@@ -82,7 +80,7 @@ def test_runs_follow_one_another_since_they_share_scratch_memory(backend, device
         threading.Event().wait(0.001)
         running.release()
 
-    for lane in backend._lanes.values():
+    for lane in backend._loaded.lanes.values():
         lane.run = partial(device.streams[lane.stream.handle].submit, work)
     for _ in range(20):
         for slot in [submit(backend, 0) for _ in range(3)]:
@@ -110,7 +108,7 @@ def test_an_engine_that_cannot_be_captured_is_queued_singly(tmp_path, device, mo
     monkeypatch.setattr(libcuda, "refuse_capture", True)
     caplog.set_level("INFO")
     path = plan_file(tmp_path, trt11)
-    backend = open_tensorrt(world_of(trt11), path, info(), "fp32")
+    backend = open_plan(trt11, path)
     assert device.graphs == {}
     assert "operation not permitted when stream is capturing" in caplog.text
     assert finish(backend, submit(backend, 4)) == 8
@@ -120,7 +118,7 @@ def test_an_engine_that_cannot_be_captured_is_queued_singly(tmp_path, device, mo
 def test_shared_memory_is_used_in_place(tmp_path, device):
     device.integrated = True
     path = plan_file(tmp_path, trt11)
-    backend = open_tensorrt(world_of(trt11), path, info(), "fp32")
+    backend = open_plan(trt11, path)
     copies = pycuda_driver.counts["htod"] + pycuda_driver.counts["dtoh"]
     assert finish(backend, submit(backend, 4)) == 8
     assert pycuda_driver.counts["htod"] + pycuda_driver.counts["dtoh"] == copies == 0
@@ -132,7 +130,7 @@ def test_shared_memory_is_used_in_place(tmp_path, device):
 def test_zero_copy_can_be_left_off(tmp_path, device):
     device.integrated = True
     path = plan_file(tmp_path, trt11)
-    backend = open_tensorrt(world_of(trt11), path, info(), "fp32", zero_copy=False)
+    backend = open_plan(trt11, path, zero_copy="off")
     assert device.used_bytes == 2 * 2 * 3 * SIDE * SIDE * 4
     backend.close()
 
@@ -140,7 +138,7 @@ def test_zero_copy_can_be_left_off(tmp_path, device):
 def test_any_one_thread_may_use_it(tmp_path):
     """Opened here, run there, closed here: the context is current only inside a call."""
     path = plan_file(tmp_path, trt11)
-    backend = open_tensorrt(world_of(trt11), path, info(), "fp32")
+    backend = open_plan(trt11, path)
     answers = []
     worker = threading.Thread(target=lambda: answers.append(finish(backend, submit(backend, 3))))
     worker.start()
@@ -151,13 +149,13 @@ def test_any_one_thread_may_use_it(tmp_path):
 
 def test_a_fault_is_mended_in_place_around_the_same_memory(backend, device, caplog):
     slots = [submit(backend, value) for value in (1, 2)]
-    addresses = [s.input.ctypes.data for s in backend._all]
+    addresses = [s.input.ctypes.data for s in backend._slots]
     finish(backend, slots[0])
     device.error = "CUDA_ERROR_ILLEGAL_ADDRESS"
     with pytest.raises(RetryError, match=r"illegal memory access.*built anew in .* next one"):
         finish(backend, slots[1])
     assert (device.resets, device.retained) == (1, 1)
-    assert [s.input.ctypes.data for s in backend._all] == addresses
+    assert [s.input.ctypes.data for s in backend._slots] == addresses
     assert finish(backend, submit(backend, 5)) == 10
     assert caplog.text.count("The GPU failed") == 1
 
@@ -181,13 +179,13 @@ def test_a_fault_at_submit_is_mended_too(backend, device):
 
 
 def test_an_engine_that_refuses_to_run_is_loaded_again(backend, monkeypatch):
-    engine = backend._engine
-    for lane in backend._lanes.values():
+    engine = backend._loaded._engine
+    for lane in backend._loaded.lanes.values():
         lane.run = partial(engine.enqueue, lane.addresses, lane.stream.handle)
     monkeypatch.setattr(engine._context, "execute_async_v3", lambda _stream: False)
     with pytest.raises(RetryError, match=r"TensorRT refused to run double\.plan: no reason given"):
         submit(backend, 1)
-    assert backend._engine is not engine
+    assert backend._loaded._engine is not engine
 
 
 def test_a_context_that_does_not_come_back_says_restart(backend, device):
@@ -280,6 +278,6 @@ def test_an_import_that_fails_says_what_is_missing(monkeypatch, text, words):
 
 def test_bigger_networks_run_too(tmp_path):
     path = plan_file(tmp_path, trt11, doubling_model(320))
-    backend = open_tensorrt(world_of(trt11), path, info(320), "fp32", slots=1)
+    backend = open_plan(trt11, path, 320, slots=1)
     assert finish(backend, submit(backend, 0.5)) == 1.0
     backend.close()

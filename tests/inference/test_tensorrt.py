@@ -4,10 +4,8 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
-from inference.trt_models import SIDE, build, doubling_model, info, plan_file
+from inference.trt_models import SIDE, build, doubling_model, open_plan, plan_file
 from spotterd.errors import BadInputError, FallBackError
-from spotterd.inference.tensorrt import open_tensorrt
-from spotterd.inference.trt_world import world_of
 from standins import pycuda_driver, trt10, trt11
 from standins.gpu import stack
 
@@ -15,9 +13,8 @@ BOTH = pytest.mark.parametrize("trt", [trt10, trt11], ids=["trt10", "trt11"])
 pytestmark = pytest.mark.usefixtures("device")
 
 
-def opened(tmp_path, trt, model=None, side=SIDE, **options):
-    path = plan_file(tmp_path, trt, model)
-    return open_tensorrt(world_of(trt), path, info(side), "fp32", **options)
+def opened(tmp_path, trt, model=None, side=SIDE, **engines):
+    return open_plan(trt, plan_file(tmp_path, trt, model), side, **engines)
 
 
 def once(backend, value):
@@ -95,7 +92,7 @@ def dynamic(trt, low=16, high=64):
 def test_a_dynamic_engine_takes_the_wanted_size(tmp_path, trt):
     path = tmp_path / "dynamic.plan"
     path.write_bytes(dynamic(trt))
-    backend = open_tensorrt(world_of(trt), path, info(48), "fp32")
+    backend = open_plan(trt, path, 48)
     assert once(backend, 1.0).shape == (1, 3, 48, 48)
     backend.close()
 
@@ -105,7 +102,7 @@ def test_a_size_outside_of_the_profile_is_refused_with_its_bounds(tmp_path, devi
     path = tmp_path / "dynamic.plan"
     path.write_bytes(dynamic(trt))
     with pytest.raises(FallBackError, match=r"inputs from \(1, 3, 16, 16\) to \(1, 3, 64, 64\), "):
-        open_tensorrt(world_of(trt), path, info(96), "fp32")
+        open_plan(trt, path, 96)
     assert device.retained == 0
 
 
@@ -121,14 +118,14 @@ def test_a_broken_plan_is_refused_with_tensorrts_words(tmp_path, device, trt, co
     path = tmp_path / "x.plan"
     path.write_bytes(content)
     with pytest.raises(FallBackError, match=rf"x\.plan cannot be loaded .*{words}.*built again"):
-        open_tensorrt(world_of(trt), path, info(), "fp32")
+        open_plan(trt, path)
     assert device.retained == 0
 
 
 def test_a_plan_of_the_other_world_is_refused(tmp_path):
     path = plan_file(tmp_path, trt10)
     with pytest.raises(FallBackError, match=r"expecting library version 11\.4\.0 got 10\.3\.0"):
-        open_tensorrt(world_of(trt11), path, info(), "fp32")
+        open_plan(trt11, path)
 
 
 @BOTH
@@ -149,12 +146,12 @@ def test_no_memory_for_scratch_says_how_much_was_wanted(tmp_path, device, trt):
 def test_no_memory_for_slots_says_how_much_was_wanted(tmp_path, device, trt):
     device.total_bytes = (1 << 20) + 1000  # the stand-in takes no scratch memory, it only asks
     with pytest.raises(
-        FallBackError, match=r"no memory for 64 slots \(1\.5 MiB wanted, 0 of 1 MiB are free: .*"
+        FallBackError, match=r"no memory for 16 slots \(1\.5 MiB wanted, 0 of 1 MiB are free: .*"
     ):
-        opened(tmp_path, trt, slots=64)
+        opened(tmp_path, trt, doubling_model(64), 64, slots=16)
     assert (device.retained, device.used_bytes) == (0, 0)
 
 
 def test_a_missing_plan_is_bad_input(tmp_path):
     with pytest.raises(BadInputError, match=r"Cannot read the engine .*gone\.plan"):
-        open_tensorrt(world_of(trt10), tmp_path / "gone.plan", info(), "fp32")
+        open_plan(trt10, tmp_path / "gone.plan")

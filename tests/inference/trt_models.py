@@ -7,7 +7,11 @@ from typing import Any
 
 from onnx import TensorProto, helper
 
+from spotterd.config.schema import Engines
 from spotterd.inference.base import ModelInfo
+from spotterd.inference.cuda_backend import CudaBackend
+from spotterd.inference.tensorrt import open_tensorrt
+from spotterd.inference.trt_world import world_of
 
 SIDE = 32
 
@@ -57,3 +61,11 @@ def plan_file(folder: Path, trt: ModuleType, model: bytes | None = None) -> Path
     path = folder / "double.plan"
     path.write_bytes(build(trt, model or doubling_model()))
     return path
+
+
+def open_plan(trt: ModuleType, path: Path, side: int = SIDE, **engines: Any) -> CudaBackend:
+    """A backend of a plan, letterboxing on the CPU unless told otherwise."""
+    settings = Engines(**{"letterbox": "cpu", **engines})
+    return open_tensorrt(
+        world_of(trt), path, info(side), "fp32", engines=settings, kernels=path.parent
+    )

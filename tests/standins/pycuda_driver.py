@@ -6,6 +6,7 @@ call. Put it in place with `install`.
 """
 
 import enum
+import struct
 import sys
 import threading
 import types
@@ -15,11 +16,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from standins import libcuda
+from standins import kernel, libcuda
 from standins.gpu import CudaError, gpu, stack
 from standins.gpu import Stream as GpuStream
 
-counts = {"pageable": 0, "htod": 0, "dtoh": 0, "launches": 0}
+counts = {"pageable": 0, "htod": 0, "dtoh": 0, "launches": 0, "compiled": 0}
 
 TEXTS = {
     "CUDA_ERROR_OUT_OF_MEMORY": "out of memory",
@@ -253,6 +254,57 @@ def memcpy_dtoh(dest: NDArray[Any], src: Any) -> None:
     flat[:] = gpu.bytes_at(int(src), flat.nbytes)
 
 
+class Function:
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._types = ""
+
+    def prepare(self, arg_types: str) -> "Function":
+        self._types = arg_types
+        return self
+
+    def prepared_async_call(
+        self, grid: tuple[int, int], block: tuple[int, int, int], stream: Stream, *args: Any
+    ) -> None:
+        _enter("cuLaunchKernel")
+        assert len(args) == len(self._types)
+        struct.pack(self._types, *args)
+        counts["launches"] += 1
+        stream._stream.submit(lambda: kernel.launch(self._name, gpu, args))
+
+
+class Module:
+    def get_function(self, name: str) -> Function:
+        assert name.encode() in KERNELS
+        return Function(name)
+
+
+KERNELS = b"letterbox_bgr_float32 letterbox_bgr_float16 letterbox_nv12_float32"
+
+
+def module_from_buffer(buffer: bytes) -> Module:
+    _enter("cuModuleLoadDataEx")
+    if not buffer.startswith(b"CUBIN"):
+        raise RuntimeError("cuModuleLoadDataEx failed: device kernel image is invalid")
+    return Module()
+
+
+class CompileError(Error):
+    pass
+
+
+def compile_(source: str, nvcc: str, arch: str, no_extern_c: bool, cache_dir: bool) -> bytes:
+    """Stand-in for `pycuda.compiler.compile`."""
+    counts["compiled"] += 1
+    if compile_error is not None:
+        raise compile_error
+    assert 'extern "C" __global__' in source
+    return b"CUBIN " + arch.encode()
+
+
+compile_error: Exception | None = None
+
+
 def install(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let `import pycuda.driver` find this, and ctypes' libcuda its stand-in."""
     package = types.ModuleType("pycuda")
@@ -260,6 +312,9 @@ def install(monkeypatch: pytest.MonkeyPatch) -> None:
     package.driver = this  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "pycuda", package)
     monkeypatch.setitem(sys.modules, "pycuda.driver", this)
+    compiler = types.ModuleType("pycuda.compiler")
+    compiler.compile = compile_  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "pycuda.compiler", compiler)
     monkeypatch.setattr("spotterd.inference.cuda_driver._load", lambda: libcuda)
     for key in counts:
         counts[key] = 0

@@ -109,6 +109,13 @@ class Engines(Section):
         "auto", description="auto: the fastest that passes the accuracy gate"
     )
     threads: int = Field(0, ge=0, le=256, description="CPU threads of ONNX Runtime; 0: all cores")
+    slots: int = Field(2, ge=1, le=16, description="frames in flight on the GPU")
+    zero_copy: Literal["auto", "on", "off"] = Field(
+        "auto", description="the GPU reads the CPU's memory; auto: where they share it (Jetson)"
+    )
+    letterbox: Literal["auto", "cpu", "gpu"] = Field(
+        "auto", description="who scales frames for TensorRT; auto: the faster one, timed at start"
+    )
     dla_core: int | None = Field(
         None, ge=0, le=3, description="deep learning accelerator of a Jetson; none: the GPU"
     )

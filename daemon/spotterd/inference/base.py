@@ -5,10 +5,11 @@ A slot owns one input array and, once waited for, the outputs. The pre-processor
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from spotterd.config.schema import Precision
-from spotterd.data import Floats
+from spotterd.data import Floats, Image
+from spotterd.vision.letterbox import Letterbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,17 @@ class Slot(Protocol):
     @property
     def outputs(self) -> tuple[Floats, ...]:
         """The model's outputs; valid from `Backend.wait` until `Backend.release`."""
+
+
+@runtime_checkable
+class FrameSlot(Slot, Protocol):
+    """A slot whose device can do the letterboxing."""
+
+    def take(self, bgr: Image, letterbox: Letterbox) -> bool:
+        """Take a frame instead of an input; False: it declines, fill `input`.
+
+        The pixels are copied before it returns.
+        """
 
 
 class Backend(Protocol):

@@ -4,14 +4,18 @@ The primary context is the one that TensorRT uses, too. It is current in a threa
 `with gpu:`: any one thread may use a `Gpu`, and none is left behind at exit (which would abort).
 """
 
+import hashlib
 import logging
+import shutil
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from typing_extensions import Self
 
 from spotterd.errors import FallBackError
+from spotterd.files import write_whole
 from spotterd.inference.cuda_driver import DriverError, LibCuda
 
 log = logging.getLogger(__name__)
@@ -80,6 +84,31 @@ class Gpu:
         """How much memory there is; the context must be current."""
         return GpuMemory(*self.drv.mem_get_info())
 
+    def kernels(self, source: Path, cache: Path) -> Any:
+        """The module of a CUDA source; compiled once for this kind of GPU, then kept.
+
+        Args:
+            source: a .cu file.
+            cache: folder that keeps the result.
+
+        Raises:
+            FallBackError: it cannot be compiled, or the driver is too old for the compiler.
+        """
+        code = source.read_text(encoding="utf-8")
+        arch = "sm_" + self.capability.replace(".", "")
+        digest = hashlib.sha256(code.encode()).hexdigest()[:12]
+        cubin = cache / f"{source.stem}-{arch}-{digest}.cubin"
+        try:
+            if not cubin.exists():
+                write_whole(cubin, _compiled(code, arch))
+            return self.drv.module_from_buffer(cubin.read_bytes())
+        except (self.drv.Error, OSError) as error:
+            cubin.unlink(missing_ok=True)  # so that a broken one is not met again
+            raise FallBackError(
+                f"The kernel {source.name} cannot be used on {self.name} ({error}). "
+                "Frames are prepared by the CPU."
+            ) from error
+
     def reset(self) -> None:
         """Destroy the context with everything in it, and retain a new one.
 
@@ -117,6 +146,15 @@ def _started_driver() -> Any:
             f"The NVIDIA driver does not start ({error}). {_advice(error)}"
         ) from error
     return drv
+
+
+def _compiled(code: str, arch: str) -> bytes:
+    from pycuda.compiler import compile as nvcc  # noqa: PLC0415 (as above)
+
+    # systemd's PATH lacks CUDA's folder.
+    path = shutil.which("nvcc") or "/usr/local/cuda/bin/nvcc"
+    cubin: bytes = nvcc(code, nvcc=path, arch=arch, no_extern_c=True, cache_dir=False)
+    return cubin
 
 
 def _why_no_pycuda(text: str) -> str:

@@ -6,38 +6,27 @@ by an event, while each slot's copies go on in the slot's own stream beside them
 
 import logging
 import queue
+import statistics
 import time
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any, NoReturn, Protocol
+from collections.abc import Callable
+from typing import NoReturn
+
+import numpy as np
 
 from spotterd.config.schema import Precision
 from spotterd.errors import FallBackError, RetryError
 from spotterd.inference.base import ModelInfo
-from spotterd.inference.cuda import MIB, Gpu, GpuFault, out_of_memory
-from spotterd.inference.cuda_driver import DriverError
-from spotterd.inference.cuda_slots import Binding, CudaSlot, Lane
+from spotterd.inference.cuda import MIB, Gpu
+from spotterd.inference.cuda_loaded import Loaded, Recipe
+from spotterd.inference.cuda_slots import CudaSlot
+from spotterd.inference.preprocess import CudaFrameSlot
+from spotterd.vision.letterbox import Letterbox
 
 log = logging.getLogger(__name__)
 
+FULL_HD = 1920, 1080
+TRIALS = 9  # the first pay for what is allocated lazily; the median does not see them
 FAULTS_IN_A_ROW = 3  # as often the context is built anew before somebody else has to decide
-
-
-class Engine(Protocol):
-    """A network on the GPU, with one execution context."""
-
-    bindings: tuple[Binding, ...]
-    device_bytes: int  # weights and scratch memory
-
-    def enqueue(self, addresses: Mapping[str, int], stream: int) -> None:
-        """Put one run on a stream.
-
-        Raises:
-            GpuFault: it was refused.
-        """
-
-    def close(self) -> None:
-        """Free it; the context is current."""
 
 
 class CudaBackend:
@@ -48,54 +37,40 @@ class CudaBackend:
 
     Args:
         gpu: open; closed by `close`, and where the constructor fails.
-        load: makes the engine while the context is current; called again after a fault.
-        slots: how many inferences may be in flight.
-        zero_copy: the GPU works on the host's memory itself.
-        graphs: record each slot's run once, and launch it as one.
+        recipe: loads the engine; followed again after a fault.
 
     Raises:
         FallBackError: the engine cannot run here, or the memory does not suffice.
     """
 
-    def __init__(
-        self,
-        name: str,
-        gpu: Gpu,
-        load: Callable[[], Engine],
-        model: ModelInfo,
-        precision: Precision,
-        *,
-        slots: int = 2,
-        zero_copy: bool = False,
-        graphs: bool = True,
-    ) -> None:
-        self.name = name
+    name = "tensorrt"
+
+    def __init__(self, gpu: Gpu, recipe: Recipe, model: ModelInfo, precision: Precision) -> None:
         self.device = gpu.name
         self.model = model
-        self.precision = precision
-        self.slots = slots
+        self.precision: Precision = precision
+        self.slots = recipe.slots
         self._gpu = gpu
-        self._load = load
-        self._zero_copy = zero_copy
-        self._graphs = graphs
-        self._engine: Engine | None = None
-        self._lanes: dict[CudaSlot, Lane] = {}
-        self._free: queue.SimpleQueue[CudaSlot] = queue.SimpleQueue()
-        self._all: list[CudaSlot] = []
+        self._recipe = recipe
         self._generation = 0
         self._faults = 0
-        self._computed: Any = None
         try:
-            self._open()
+            with gpu:
+                self._loaded: Loaded | None = Loaded(gpu, recipe)
+                taken, memory = self._loaded.device_bytes / MIB, gpu.memory()
         except BaseException:
-            self.close()
+            gpu.close()
             raise
+        log.info("%s takes %.1f MiB of the GPU, %s", model.name, taken, memory)
+        self._slots = self._loaded.slots
+        self._free: queue.SimpleQueue[CudaSlot] = queue.SimpleQueue()
+        for slot in self._slots:
+            self._free.put(slot)
 
     @property
     def device_bytes(self) -> int:
         """Device memory of weights, scratch and slots."""
-        engine = self._engine.device_bytes if self._engine else 0
-        return engine + sum(lane.device_bytes for lane in self._lanes.values())
+        return self._loaded.device_bytes if self._loaded else 0
 
     def acquire(self) -> CudaSlot:
         """A free slot; waits until one is released."""
@@ -112,14 +87,15 @@ class CudaBackend:
             RetryError: the GPU failed and was mended; this frame and those in flight are lost.
             FallBackError: the GPU failed and cannot be mended in this process.
         """
-        lane = self._lane(slot)
+        loaded = self._usable()
+        lane = loaded.lanes[slot]
         slot.convert_input()
         try:
             with self._gpu:
                 lane.copy_in()
-                lane.stream.wait_for_event(self._computed)
+                lane.stream.wait_for_event(loaded.computed)
                 lane.run()
-                self._computed.record(lane.stream)
+                loaded.computed.record(lane.stream)
                 lane.copy_out()
         except self._gpu.errors as error:
             self._mend(error)
@@ -131,81 +107,67 @@ class CudaBackend:
         Raises:
             RetryError, FallBackError: as `submit`.
         """
-        lane = self._lane(slot)
+        loaded = self._usable()
         if slot.generation != self._generation:
             raise RetryError("This frame was lost when the GPU failed. The next one is tried.")
         try:
             with self._gpu:
-                lane.done.synchronize()
+                loaded.lanes[slot].done.synchronize()
         except self._gpu.errors as error:
             self._mend(error)
         slot.convert_outputs()
         self._faults = 0
 
+    def choose_letterbox(self, frame_wh: tuple[int, int] = FULL_HD) -> bool:
+        """Time both ways from a frame to outputs, and keep to the faster one.
+
+        Returns:
+            True: the GPU letterboxes.
+        """
+        slots = [slot for slot in self._slots if isinstance(slot, CudaFrameSlot)]
+        if not slots:
+            return False
+        letterbox = Letterbox(frame_wh, self.model.input_hw)
+        bgr = np.zeros((frame_wh[1], frame_wh[0], 3), np.uint8)
+
+        def on_gpu(slot: CudaFrameSlot) -> None:
+            slot.take(bgr, letterbox)
+
+        def on_cpu(slot: CudaFrameSlot) -> None:
+            letterbox.fill(bgr, slot.input, padded=True)
+
+        gpu_ms, cpu_ms = (self._median_ms(slots[0], fill) for fill in (on_gpu, on_cpu))
+        for slot in slots:
+            slot.on_gpu = gpu_ms < cpu_ms
+        log.info("A frame takes %.2f ms with the GPU's letterbox, %.2f ms with the CPU's; "
+                 "the faster one is taken", gpu_ms, cpu_ms)  # fmt: skip
+        return gpu_ms < cpu_ms
+
     def close(self) -> None:
         """Free everything and give the context back; safe to call twice."""
-        self._drop()
+        self._unload()
         self._gpu.close()
 
-    def _lane(self, slot: CudaSlot) -> Lane:
-        lane = self._lanes.get(slot)
-        if lane is None:
+    def _median_ms(self, slot: CudaFrameSlot, fill: Callable[[CudaFrameSlot], None]) -> float:
+        took = []
+        for _ in range(TRIALS):
+            started = time.perf_counter_ns()
+            fill(slot)
+            self.submit(slot)
+            self.wait(slot)
+            took.append(time.perf_counter_ns() - started)
+        return statistics.median(took) / 1e6
+
+    def _usable(self) -> Loaded:
+        if self._loaded is None:
             raise FallBackError("The GPU failed and was given up. Restart spotterd to use it.")
-        return lane
+        return self._loaded
 
-    def _open(self) -> None:
-        """Load the engine and give every slot its lane, in the context that is there now."""
-        with self._gpu:
-            engine = self._engine = self._load()
-            if not self._all:
-                self._all = [CudaSlot(engine.bindings) for _ in range(self.slots)]
-                for slot in self._all:
-                    self._free.put(slot)
-            try:
-                self._open_lanes(engine)
-            except self._gpu.drv.MemoryError as error:
-                wanted = self.slots * sum(b.nbytes for b in engine.bindings)
-                memory = self._gpu.memory()
-                raise out_of_memory(f"{self.slots} slots", wanted, memory, error) from error
-            except self._gpu.errors as error:
-                raise FallBackError(
-                    f"The engine does not run on {self.device} ({error}). "
-                    "Delete it so that it is built again, or set engines.backend: onnxruntime."
-                ) from error
-            taken, memory = self.device_bytes / MIB, self._gpu.memory()
-            log.info("%s takes %.1f MiB of the GPU, %s", self.model.name, taken, memory)
-
-    def _open_lanes(self, engine: Engine) -> None:
-        self._computed = self._gpu.drv.Event(self._gpu.drv.event_flags.DISABLE_TIMING)
-        for slot in self._all:
-            lane = Lane(self._gpu, slot, engine.bindings, zero_copy=self._zero_copy)
-            self._lanes[slot] = lane
-            enqueue = partial(engine.enqueue, lane.addresses, lane.stream.handle)
-            enqueue()  # engines initialise lazily, which no graph can record
-            lane.stream.synchronize()
-            try:
-                lane.use(enqueue, self._gpu.lib if self._graphs else None)
-            except (DriverError, GpuFault) as error:
-                log.info("No CUDA graph of %s, runs are queued singly: %s", self.model.name, error)
-                self._graphs = False  # nor for the other slots
-
-    def _drop(self) -> None:
-        """Free what lives in the context; on a broken one, as far as it goes."""
-        lanes, self._lanes = self._lanes, {}
-        engine, self._engine = self._engine, None
-        if not lanes and engine is None:
-            return
-        with self._gpu:
-            try:
-                self._gpu.drv.Context.synchronize()
-                for lane in lanes.values():
-                    lane.close()
-            except self._gpu.errors as error:
-                log.debug("Not freed singly, the context is broken: %s", error)
-            self._computed = None
-            if engine is not None:
-                engine.close()
-            lanes.clear()
+    def _unload(self) -> None:
+        loaded, self._loaded = self._loaded, None
+        if loaded is not None:
+            with self._gpu:
+                loaded.close()
 
     def _mend(self, error: Exception) -> NoReturn:
         """Build the context anew; what was in flight is lost."""
@@ -215,10 +177,8 @@ class CudaBackend:
         self._faults += 1
         log.warning("The GPU failed, its context is built anew: %s", error)
         try:
-            self._drop()
-            self._reopen()
+            self._reload()
         except failures as again:
-            self._drop()
             raise FallBackError(
                 f"The GPU failed ({error}) and cannot be used again in this process ({again}). "
                 "Restart spotterd; if it comes again, delete the engine so that it is built anew."
@@ -229,8 +189,10 @@ class CudaBackend:
             "The frames in flight are lost, the next one is tried."
         ) from error
 
-    def _reopen(self) -> None:
+    def _reload(self) -> None:
+        self._unload()
         if self._faults > FAULTS_IN_A_ROW:
             raise FallBackError(f"it failed {self._faults} times in a row")
         self._gpu.reset()
-        self._open()
+        with self._gpu:
+            self._loaded = Loaded(self._gpu, self._recipe, self._slots)

@@ -6,7 +6,7 @@ from functools import lru_cache, partial
 import numpy as np
 
 from spotterd.data import Detections, Image
-from spotterd.inference.base import Backend, Slot
+from spotterd.inference.base import Backend, FrameSlot, Slot
 from spotterd.vision.boxes import area, best, nms
 from spotterd.vision.heads import recognise
 from spotterd.vision.letterbox import PAD, Letterbox
@@ -73,6 +73,8 @@ class Detector:
         """Write a picture into a slot's input; the letterbox maps the answer back."""
         height, width = bgr.shape[:2]
         letterbox = self._letterbox((width, height))
+        if isinstance(slot, FrameSlot) and slot.take(bgr, letterbox):
+            return letterbox
         padded = self._padding.pop(slot, None) == letterbox
         letterbox.fill(bgr, slot.input, padded=padded)
         self._padding[slot] = letterbox

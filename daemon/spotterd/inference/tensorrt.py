@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from spotterd.config.schema import Precision
+from spotterd.config.schema import Engines, Precision
 from spotterd.errors import BadInputError, FallBackError
 from spotterd.inference.base import ModelInfo
 from spotterd.inference.cuda import MIB, Gpu, GpuFault
 from spotterd.inference.cuda_backend import CudaBackend
+from spotterd.inference.cuda_loaded import Recipe
 from spotterd.inference.cuda_slots import Binding
 from spotterd.inference.trt_world import World
 
@@ -137,8 +138,8 @@ def open_tensorrt(
     model: ModelInfo,
     precision: Precision,
     *,
-    slots: int = 2,
-    zero_copy: bool | None = None,
+    engines: Engines,
+    kernels: Path,
 ) -> CudaBackend:
     """Load a plan that the store has found to be the wanted one.
 
@@ -147,8 +148,8 @@ def open_tensorrt(
         plan: its file.
         model: of the ONNX that it was built from.
         precision: what it was built for.
-        slots: how many inferences may be in flight.
-        zero_copy: work on the host's memory; None: where CPU and GPU share it.
+        engines: how to run it.
+        kernels: folder that keeps the compiled letterbox.
 
     Raises:
         BadInputError: the file cannot be read.
@@ -161,12 +162,13 @@ def open_tensorrt(
             f"Cannot read the engine {plan}: {error.strerror}. Check its permissions."
         ) from error
     gpu = Gpu()
-    return CudaBackend(
-        "tensorrt",
-        gpu,
+    recipe = Recipe(
         partial(TrtEngine, world, content, plan.name, model.input_hw),
-        model,
-        precision,
-        slots=slots,
-        zero_copy=gpu.integrated if zero_copy is None else zero_copy,
+        engines.slots,
+        zero_copy=engines.zero_copy == "on" or (engines.zero_copy == "auto" and gpu.integrated),
+        kernels=None if engines.letterbox == "cpu" else kernels,
     )
+    backend = CudaBackend(gpu, recipe, model, precision)
+    if engines.letterbox == "auto":
+        backend.choose_letterbox()
+    return backend
