@@ -90,7 +90,6 @@ BROKEN = {
         path, lambda model: setattr(model.graph.node[2], "op_type", "Frobnicate")
     ),
     "too new": lambda path: changed(path, lambda model: setattr(model, "ir_version", 99)),
-    "segmentation": tiny(metadata={"task": "segment"}),
     "no output": tiny(outputs=()),
     "two inputs": tiny(inputs=["left", "right"]),
     "one colour": tiny(shape=(1, 1, 64, 96)),
@@ -113,7 +112,6 @@ BROKEN = {
         ("cut off", "Is it a whole ONNX file?"),
         ("unknown operator", "No Op registered for Frobnicate"),
         ("too new", "Unsupported model IR version: 99"),
-        ("segmentation", "is for 'segment', not for detection"),
         ("no output", "has no output"),
         ("two inputs", "takes (1, 3, 64, 96), (1, 3, 64, 96), not one colour picture"),
         ("one colour", "takes (1, 1, 64, 96), not one colour picture"),

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from spotterd.data import Detections
@@ -116,7 +116,6 @@ def test_rubbish_numbers_are_no_detections(name) -> None:
     assert len(head.decode(np.full_like(output[0], np.nan), 0.25)) == 0
 
 
-@settings(deadline=None)
 @given(st.integers(1, 90), st.sampled_from(sorted(HEADS)), st.sampled_from([320, 416, 640]))
 def test_each_shape_has_one_reading_whatever_the_number_of_classes(classes, name, side) -> None:
     cells = len(grid_of((side, side), (8, 16, 32)))

@@ -1,10 +1,15 @@
 """`spotterd run`: the daemon in the foreground."""
 
+import faulthandler
+import logging
+import os
 import signal
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
+
+log = logging.getLogger(__name__)
 
 
 def run(
@@ -25,6 +30,7 @@ def run(
     from spotterd.service.systemd import Notifier
 
     set_up_logging(log_level)
+    faulthandler.enable()  # systemd's watchdog sends SIGABRT: every thread's stack in the journal
     chosen: dict[str, Any] = {}
     if source is not None:
         chosen["cameras"] = {"main": {"source": source}}
@@ -36,3 +42,8 @@ def run(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda got, _frame: daemon.stop(signal.Signals(got).name))
     daemon.run(NEVER if seconds is None else seconds)
+    if daemon.left_behind:
+        # A thread that hangs in a driver would crash the interpreter while it winds up.
+        log.warning("Left behind, busy: %s.", ", ".join(daemon.left_behind))
+        logging.shutdown()
+        os._exit(0)

@@ -72,9 +72,6 @@ def load(path: Path, options: Any, providers: list[Any]) -> Any:
 def describe(session: Any, path: Path, input_hw: tuple[int, int] | None) -> ModelInfo:
     """As `inspect`, of a session that is open."""
     metadata = dict(session.get_modelmeta().custom_metadata_map)
-    task = metadata.get("task", "detect")  # as Ultralytics' exporter says it
-    if task != "detect":
-        raise BadInputError(f"The model {path} is for '{task}', not for detection. {DOCS}")
     if not session.get_outputs():
         raise BadInputError(f"The model {path} has no output. Export it again. {DOCS}")
     for tensor in (*session.get_inputs(), *session.get_outputs()):

@@ -1,6 +1,5 @@
 """Cameras, detect and interpret, joined by mailboxes: everything between a lens and a message."""
 
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,10 +20,8 @@ from spotterd.service.report import Report
 from spotterd.service.stage import Stage
 from spotterd.service.watchdog import Progress
 
-log = logging.getLogger(__name__)
-
 CAMERA_STOP_S = 0.5  # then its hung read is left behind
-DRAIN_S = 0.5  # a stage, for frames under way
+DRAIN_S = 1.0  # for frames under way
 STUCK_S = 10.0  # a stage without progress for so long does not come back
 CAMERA_MARGIN_S = 3.0  # see CameraReader.progress_ns
 
@@ -143,18 +140,27 @@ class Pipeline:
         ]
         return stages + cameras
 
-    def stop(self) -> None:
-        """Finish the frames under way and end every thread, within about 1.5 s."""
+    def stop(self) -> list[str]:
+        """Finish the frames under way and end every thread, within about 1.5 s.
+
+        Returns:
+            names of the threads that would not end.
+        """
         # Closed first: a recording's reader may be waiting for room in it.
         self._frames.close()
         deadline_s = time.monotonic() + CAMERA_STOP_S
         for reader in self._readers.values():
             reader.stop(max(0.0, deadline_s - time.monotonic()))
-        still = [stage.name for stage in self._stages if not stage.join(DRAIN_S)]
-        if still:
-            log.warning("Left behind, busy: %s.", ", ".join(still))
-        else:
+        deadline_s = time.monotonic() + DRAIN_S
+        still = [
+            stage.name
+            for stage in self._stages
+            if not stage.join(max(0.0, deadline_s - time.monotonic()))
+        ]
+        if not still:
             self.detector.backend.close()
+        hung = [f"camera {name}" for name, reader in self._readers.items() if reader.hung]
+        return still + hung
 
     def _deliver(self, frame: Frame, live: bool) -> None:  # noqa: FBT001 (CameraReader's contract)
         self._meters.captured(frame.camera)

@@ -57,6 +57,7 @@ class Daemon:
 
     Attributes:
         running: set once it watches, or says in what way it cannot.
+        left_behind: threads that would not end; they may crash when the interpreter winds up.
 
     Raises:
         BadInputError: a file that the configuration names is missing or wrong.
@@ -64,6 +65,7 @@ class Daemon:
 
     def __init__(self, config: Config, notifier: Notifier) -> None:
         self.running = threading.Event()
+        self.left_behind: list[str] = []
         self._config = config
         self._notifier = notifier
         self._started_s = time.monotonic()
@@ -112,8 +114,8 @@ class Daemon:
             try:
                 self._watch(pipeline, limit_s)
             finally:
+                self.left_behind = pipeline.stop()
                 self._report_health(pipeline)  # the last figures, for whoever adds up
-                pipeline.stop()
         except SpotterdError as error:
             self._tell("failed", str(error))
             raise

@@ -1,0 +1,123 @@
+"""Drives the real command as a child process, and hears it as a subscriber would."""
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from brokers import Broker
+from helpers import ROOT
+from spotterd.config.schema import Mqtt
+from spotterd.publish.mqtt import MqttLink
+from spotterd.publish.outbox import Outbox
+from spotterd.publish.topics import Topics
+
+SOON_S = 30.0  # for anything that takes a second or two on an idle machine
+
+
+def command(*args: object) -> list[str]:
+    return [sys.executable, "-m", "spotterd", *map(str, args)]
+
+
+def environment(state: Path) -> dict[str, str]:
+    return {
+        **os.environ,
+        "PYTHONPATH": str(ROOT / "daemon"),
+        "SPOTTERD_STATE_DIR": str(state),
+    }
+
+
+def run(state: Path, *args: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    """A command to its end."""
+    return subprocess.run(
+        command(*args),
+        env=environment(state),
+        cwd=state,
+        capture_output=True,
+        text=True,
+        timeout=SOON_S * 2,
+        check=False,
+        **options,
+    )
+
+
+class Daemon:
+    """`spotterd run` on a node of its own, with a subscriber."""
+
+    def __init__(self, broker: Broker, state: Path, *args: object) -> None:
+        self.node = f"n{uuid.uuid4().hex[:8]}"
+        self.topics = Topics(f"spotter/{self.node}")
+        subscriptions = (f"{self.topics.root}/#",)
+        self._link = MqttLink(
+            Mqtt(url=broker.url), f"hears-{self.node}", Outbox(), subscriptions=subscriptions
+        )
+        self._link.start()
+        self.heard: list[tuple[str, Any]] = []
+        self.process = subprocess.Popen(
+            command("run", "--broker", broker.url, "--node", self.node, *args),
+            env=environment(state),
+            cwd=state,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def hear(self, timeout_s: float = SOON_S) -> tuple[str, Any]:
+        """The next message: topic below the root, and payload (JSON where it is some)."""
+        incoming = self._link.inbox.get(timeout=timeout_s)
+        tail = incoming.topic.removeprefix(self.topics.root + "/")
+        try:
+            payload = json.loads(incoming.payload)
+        except ValueError:
+            payload = incoming.payload.decode("utf-8", "replace")
+        self.heard.append((tail, payload))
+        return tail, payload
+
+    def wait_for(self, topic: str, good: Callable[[Any], bool] = lambda _: True) -> Any:
+        """The next payload of this topic that is good."""
+        deadline_s = time.monotonic() + SOON_S
+        while True:
+            try:
+                tail, payload = self.hear(max(0.0, deadline_s - time.monotonic()))
+            except queue.Empty:
+                heard = [f"{t}: {p}" for t, p in self.heard[-10:]]
+                raise AssertionError(f"no such {topic} came; last were {heard}") from None
+            if tail == topic and good(payload):
+                return payload
+
+    def wait_for_state(self, state: str) -> Any:
+        return self.wait_for("state", lambda payload: payload["state"] == state)
+
+    def of(self, topic: str) -> list[Any]:
+        """All payloads of a topic so far."""
+        return [payload for tail, payload in self.heard if tail == topic]
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def end(self) -> tuple[int, str]:
+        """Wait for the end: exit status and stderr."""
+        _, stderr = self.process.communicate(timeout=SOON_S)
+        return self.process.returncode, stderr
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+        self._link.stop(timeout_s=1)
+
+
+@contextmanager
+def daemon(broker: Broker, state: Path, *args: object) -> Iterator[Daemon]:
+    started = Daemon(broker, state, *args)
+    try:
+        yield started
+    finally:
+        started.close()

@@ -1,0 +1,177 @@
+"""Cameras, detect and interpret together, on a model whose answers are known."""
+
+import threading
+from queue import SimpleQueue
+
+import cv2
+import numpy as np
+import pytest
+
+import tiny_models
+from spotterd.config.load import validate
+from spotterd.config.schema import Config
+from spotterd.health.meters import Meters
+from spotterd.inference.detector import Detector
+from spotterd.inference.open import open_detector
+from spotterd.service.mailbox import Mailbox
+from spotterd.service.pipeline import CameraTold, FirstFrame, Pipeline, StageEnded
+
+FRAMES = 40
+
+
+class Listener:
+    """Stands where `Report` stands, and keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.seqs: list[int] = []
+        self.counts: list[dict[str, int]] = []
+
+    def detections(self, frame, seen, labels) -> None:
+        self.seqs.append(frame.seq)
+
+    def count(self, camera, count) -> None:
+        self.counts.append(dict(count))
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A folder of white pictures, in which the tiny model sees a drone."""
+    folder = tmp_path / "Bilder ü"
+    folder.mkdir()
+    white = cv2.imencode(".png", np.full((64, 96, 3), 255, np.uint8))[1]
+    for number in range(FRAMES):
+        (folder / f"{number:03}.png").write_bytes(white.tobytes())
+    return folder
+
+
+@pytest.fixture
+def config(tmp_path, pictures) -> Config:
+    model = tiny_models.sees_bright(tmp_path / "m.onnx")
+    tree = {
+        "cameras": {"a": {"source": str(pictures)}, "b": {"source": str(pictures)}},
+        "detector": {"model": str(model)},
+        "engines": {"threads": 1},
+    }
+    return validate(tree, "the test")
+
+
+def detector_of(config: Config) -> Detector:
+    return open_detector(config.detector, config.engines)
+
+
+class Running:
+    """A started pipeline and its news."""
+
+    def __init__(self, config: Config) -> None:
+        self.news: SimpleQueue = SimpleQueue()
+        self.report = Listener()
+        self.meters = Meters(0)
+        detector = detector_of(config)
+        self.pipeline = Pipeline(config, detector, self.report, self.meters, self.news.put)
+        self.pipeline.start()
+
+    def wait_until(self, happened) -> None:
+        while not happened(self.news.get(timeout=10)):
+            pass
+
+
+def test_recordings_of_all_cameras_go_the_whole_way_in_order(config) -> None:
+    running = Running(config)
+    running.wait_until(lambda _: running.pipeline.over)
+    running.pipeline.stop()
+    assert sorted(running.report.seqs) == sorted([*range(FRAMES), *range(FRAMES)])
+    figures = running.meters.snapshot(1)
+    assert [(c.name, c.captured, c.done, c.dropped) for c in figures.cameras] == [
+        ("a", FRAMES, FRAMES, 0),
+        ("b", FRAMES, FRAMES, 0),
+    ]
+    assert figures.errors == 0
+
+
+def test_first_frames_and_states_are_told(config) -> None:
+    running = Running(config)
+    first, online = set(), set()
+    while not (first == online == {"a", "b"}):
+        match running.news.get(timeout=10):
+            case FirstFrame(camera):
+                first.add(camera)
+            case CameraTold(name, status) if status.state == "online":
+                online.add(name)
+    running.pipeline.stop()
+
+
+def test_stopping_in_the_middle_ends_every_thread(config, tmp_path) -> None:
+    tree = config.model_dump()
+    tree["cameras"] = {"live": {"source": "sim:?fps=200"}, "file": tree["cameras"]["a"]}
+    before = set(threading.enumerate())
+    running = Running(validate(tree, "the test"))
+    running.wait_until(lambda news: isinstance(news, FirstFrame))
+    running.pipeline.stop()
+    assert set(threading.enumerate()) - before == set()
+
+
+def test_a_swap_of_detectors_drops_no_frame(config) -> None:
+    running = Running(config)
+    running.wait_until(lambda news: isinstance(news, FirstFrame))
+    new = detector_of(config)
+    running.pipeline.swap(new)
+    running.wait_until(lambda _: running.pipeline.over)
+    running.pipeline.stop()
+    assert running.pipeline.detector is new
+    assert sum(camera.done for camera in running.meters.snapshot(1).cameras) == 2 * FRAMES
+
+
+def test_a_camera_that_can_never_work_does_not_hold_the_others_up(config) -> None:
+    tree = config.model_dump()
+    tree["cameras"]["b"]["source"] = "/nowhere/clip.mp4"
+    running = Running(validate(tree, "the test"))
+    running.wait_until(lambda _: running.pipeline.over)
+    running.pipeline.stop()
+    assert "/nowhere/clip.mp4" in str(running.pipeline.errors["b"])
+    assert running.report.seqs == list(range(FRAMES))
+
+
+def test_a_bad_frame_costs_one_frame(config, monkeypatch) -> None:
+    decode = Detector.decode
+    calls = iter(range(10_000))
+
+    def sometimes(self, slot, letterbox):
+        if next(calls) == 5:
+            raise ValueError("a defect")
+        return decode(self, slot, letterbox)
+
+    monkeypatch.setattr(Detector, "decode", sometimes)
+    running = Running(config)
+    running.wait_until(lambda _: running.pipeline.over)
+    running.pipeline.stop()
+    figures = running.meters.snapshot(1)
+    assert sum(camera.done for camera in figures.cameras) == 2 * FRAMES - 1
+    assert figures.errors == 1
+
+
+def test_a_stage_that_always_fails_is_told(config, monkeypatch) -> None:
+    def never(self, slot, letterbox):
+        raise ValueError("a defect")
+
+    monkeypatch.setattr(Detector, "decode", never)
+    running = Running(config)
+    running.wait_until(lambda news: isinstance(news, StageEnded) and news.name == "interpret")
+    running.pipeline.stop()
+
+
+def test_old_live_frames_are_dropped_not_processed_late(config) -> None:
+    from spotterd.data import Frame
+    from spotterd.service.detect import Detect
+
+    released: list[int] = []
+    frames, results = Mailbox(), Mailbox()
+    detector = detector_of(config)
+    meters = Meters(0)
+    detect = Detect(detector, frames, results, {"a": 1_000_000}, meters)
+    picture = np.zeros((64, 96, 3), np.uint8)
+    frames.put_newest("a", Frame("a", 0, 1, 1, 1, picture, lambda: released.append(0)))
+    detect.turn()
+    assert released == [0]
+    assert meters.snapshot(2).cameras[0].dropped == 1
+    assert results.take(0) is None
+    detector.backend.close()
