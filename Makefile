@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export SPOTTERD_STATE_DIR ?= $(CURDIR)/out/state
 
-.PHONY: help demo test check bench deb pycuda clean
+.PHONY: help demo test check bench deb pycuda vm-test clean
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -31,6 +31,13 @@ deb: .venv/.demo ## Debian package in dist/ (VENDOR=1: all Python packages insid
 pycuda: .venv/.test ## the true pycuda without a GPU: build it (minutes, once), run our calls through it
 	@tools/pycuda.sh
 	@$(BIN)/python -m pytest tests/gpu $(ARGS)
+
+vm-test: out/vm/disk.ext4 ## a V4L2 camera that breaks in every way, in a virtual machine (root, 10 min)
+	@tests/vm/run.sh out/vm tests/vm/cycles.py
+
+out/vm/disk.ext4: tests/vm/image.sh | .venv/.test
+	@echo "vm-test: building the machine (about 5 minutes, once)"
+	@PYTHON=$(CURDIR)/$(BIN)/python tests/vm/image.sh out/vm
 
 clean: ## remove the environment and everything made here
 	rm -rf .venv out build dist daemon/*.egg-info

@@ -54,6 +54,10 @@ def test_pipelines(system_python: dict[str, str]) -> None:
     run_checks("check_pipeline.py", system_python)
 
 
+def test_rtsp_over_udp(system_python: dict[str, str]) -> None:
+    run_checks("check_rtsp.py", system_python)
+
+
 def test_csi_with_jetson_names(system_python: dict[str, str], tmp_path: Path) -> None:
     shim = {
         "GST_PLUGIN_PATH": str(shared("lab/gst")),

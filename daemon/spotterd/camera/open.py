@@ -74,7 +74,9 @@ def _open_stream(camera: Camera) -> Source:
     url = camera.source
     if camera.credentials_file is not None:
         url = add_user(url, read_credentials(Path(camera.credentials_file)))
-    if url.startswith("rtsp") and has_element("nvv4l2decoder"):
-        pipeline = rtsp_pipeline(url, camera.rtsp_transport, jetson=True)
+    jetson = has_element("nvv4l2decoder")
+    # OpenCV's FFmpeg prefers TCP, and can be told otherwise only for all cameras at once.
+    if url.startswith("rtsp") and (jetson or camera.rtsp_transport == "udp"):
+        pipeline = rtsp_pipeline(url, camera.rtsp_transport, jetson=jetson)
         return Pipeline(pipeline, mask_url(url))
-    return open_stream(url, camera.stall_timeout_s, udp=camera.rtsp_transport == "udp")
+    return open_stream(url, camera.stall_timeout_s)

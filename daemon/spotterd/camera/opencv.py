@@ -56,12 +56,16 @@ class Capture:
         self._capture.release()
 
 
-def open_ffmpeg(what: str, options: Sequence[int] = ()) -> Any:
-    """A `cv2.VideoCapture` of a file or address through FFmpeg; ask it whether it `isOpened`."""
-    # FFmpeg prints addresses with their passwords, and OpenCV a line for each failure; our own
-    # sentence says it once, masked. OpenCV reads the variable when it first opens something.
+def _hush() -> None:
+    """Keep the libraries off stderr: our own sentences say it once, and without passwords."""
+    # FFmpeg prints whole addresses. OpenCV reads the variable when it first opens something.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+
+def open_ffmpeg(what: str, options: Sequence[int] = ()) -> Any:
+    """A `cv2.VideoCapture` of a file or address through FFmpeg; ask it whether it `isOpened`."""
+    _hush()
     return cv2.VideoCapture(what, cv2.CAP_FFMPEG, options)
 
 
@@ -84,6 +88,7 @@ def open_v4l2(node: Path, options: UsbOptions, controls: Mapping[str, int]) -> C
             raise RetryError(f"{node} is not a camera. `v4l2-ctl --list-devices` shows them.")
         mode = choose_mode(v4l2.modes(fd), options)
         _set_controls(fd, node, controls)
+    _hush()
     capture = cv2.VideoCapture(str(node), cv2.CAP_V4L2, _asked(mode))
     if not capture.isOpened():
         raise RetryError(f"{node} gives no pictures: another program may be using it.")
@@ -117,13 +122,12 @@ def _set_controls(fd: int, node: Path, wanted: Mapping[str, int]) -> None:
             log.warning("%s does not take %s=%d: %s.", node, name, value, error.strerror)
 
 
-def open_stream(url: str, stall_timeout_s: float, *, udp: bool) -> Capture:
-    """Open an `rtsp://` or `http://` stream.
+def open_stream(url: str, stall_timeout_s: float) -> Capture:
+    """Open an `rtsp://` (over TCP, or UDP where that is refused) or `http://` stream.
 
     Args:
         url: with user and password, if it wants them.
         stall_timeout_s: a read that lasts longer fails.
-        udp: RTSP over UDP first.
 
     Raises:
         RetryError: nobody answers there, or not with video.
@@ -134,9 +138,7 @@ def open_stream(url: str, stall_timeout_s: float, *, udp: bool) -> Capture:
         # A little longer than the reader waits, which then knows that it was silence.
         *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, int(stall_timeout_s * 1000) + 500),
     ]
-    # FFmpeg takes this word of the query for itself; the environment variable is for all cameras.
-    joined = "&" if "?" in url else "?"
-    capture = open_ffmpeg(f"{url}{joined}udp" if udp else url, timeouts)
+    capture = open_ffmpeg(url, timeouts)
     if not capture.isOpened():
         raise RetryError(
             f"No video from {shown}: the host is away, or the path or password is wrong."
