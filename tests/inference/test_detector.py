@@ -2,6 +2,7 @@
 
 import threading
 import tracemalloc
+import weakref
 from pathlib import Path
 from unittest import mock
 
@@ -89,6 +90,14 @@ def test_outputs_of_one_slot_survive_the_next_inference(detector, backend) -> No
     assert len(detector.decode(second, box)) == 0
     backend.release(first)
     backend.release(second)
+
+
+def test_closing_frees_the_network_and_may_be_repeated(tmp_path) -> None:
+    made = OnnxBackend(tiny_models.sees_bright(tmp_path / "m.onnx"), threads=1)
+    network = weakref.ref(made._session)
+    made.close()
+    made.close()
+    assert network() is None
 
 
 def test_acquire_waits_for_a_release(backend) -> None:

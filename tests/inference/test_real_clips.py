@@ -59,7 +59,7 @@ def yolox():
 def test_the_bundled_model_finds_the_craft_where_it_is(sky, name) -> None:
     labelled, hit, _ = look(sky, f"{name}.mp4")
     assert labelled >= 9
-    assert hit >= 0.8 * labelled
+    assert hit >= 0.6 * labelled
 
 
 def test_a_foreign_head_and_preprocessing_find_an_airliner(yolox) -> None:

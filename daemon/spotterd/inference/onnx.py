@@ -101,8 +101,9 @@ class OnnxBackend:
         self._free.put(slot)
 
     def close(self) -> None:
-        """Free the network; slots must not be used after."""
-        del self._free, self._bindings, self._session
+        """Free the network; slots must not be used after. Safe to call twice."""
+        self._bindings.clear()
+        self._session = None
 
     def _first_run(self, input_hw: tuple[int, int]) -> list[Floats]:
         picture = np.zeros((1, 3, *input_hw), np.float32)
