@@ -20,6 +20,7 @@ from spotterd.errors import BadInputError, RetryError
 log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S = 10.0
+SILENT = 0  # OpenCV's LOG_LEVEL_SILENT
 
 
 class Capture:
@@ -60,7 +61,9 @@ def _hush() -> None:
     """Keep the libraries off stderr: our own sentences say it once, and without passwords."""
     # FFmpeg prints whole addresses. OpenCV reads the variable when it first opens something.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    # OpenCV 4 has it at the top, OpenCV 5 does not.
+    set_level = cv2.setLogLevel if hasattr(cv2, "setLogLevel") else cv2.utils.logging.setLogLevel
+    set_level(SILENT)
 
 
 def open_ffmpeg(what: str, options: Sequence[int] = ()) -> Any:
