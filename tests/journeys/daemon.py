@@ -16,8 +16,8 @@ from typing import Any
 from brokers import Broker
 from helpers import ROOT
 from spotterd.config.schema import Mqtt
+from spotterd.publish.memory import MemoryOutbox
 from spotterd.publish.mqtt import MqttLink
-from spotterd.publish.outbox import Outbox
 from spotterd.publish.topics import Topics
 
 SOON_S = 30.0  # for anything that takes a second or two on an idle machine
@@ -57,7 +57,7 @@ class Daemon:
         self.topics = Topics(f"spotter/{self.node}")
         subscriptions = (f"{self.topics.root}/#",)
         self._link = MqttLink(
-            Mqtt(url=broker.url), f"hears-{self.node}", Outbox(), subscriptions=subscriptions
+            Mqtt(url=broker.url), f"hears-{self.node}", MemoryOutbox(), subscriptions=subscriptions
         )
         self._link.start()
         self.heard: list[tuple[str, Any]] = []

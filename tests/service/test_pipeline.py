@@ -29,6 +29,9 @@ class Listener:
     def detections(self, frame, seen, labels) -> None:
         self.seqs.append(frame.seq)
 
+    def frame(self, frame, seen, labels) -> None:
+        """For the local page."""
+
     def count(self, camera, count) -> None:
         self.counts.append(dict(count))
 

@@ -64,6 +64,6 @@ class Pending:
             return self._volatile.popleft() if self._volatile else None
 
     def idle(self) -> bool:
-        """Nothing retained waits to be sent."""
+        """Nothing waits to be sent."""
         with self._lock:
-            return not self._unsent
+            return not self._unsent and not self._volatile

@@ -21,7 +21,8 @@ from spotterd.service.stage import Stage
 from spotterd.service.watchdog import Progress
 
 CAMERA_STOP_S = 0.5  # then its hung read is left behind
-DRAIN_S = 1.0  # for frames under way
+DRAIN_S = 1.0  # for frames under way, when somebody waits for the stop
+LAST_FRAMES_S = 30.0  # the same at the end of a recording, of which every frame counts
 STUCK_S = 10.0  # a stage without progress for so long does not come back
 CAMERA_MARGIN_S = 3.0  # see CameraReader.progress_ns
 
@@ -141,17 +142,20 @@ class Pipeline:
         return stages + cameras
 
     def stop(self) -> list[str]:
-        """Finish the frames under way and end every thread, within about 1.5 s.
+        """Finish the frames under way and end every thread.
+
+        Within about 1.5 s, but when all recordings are `over`.
 
         Returns:
             names of the threads that would not end.
         """
+        drain_s = LAST_FRAMES_S if self.over else DRAIN_S
         # Closed first: a recording's reader may be waiting for room in it.
         self._frames.close()
         deadline_s = time.monotonic() + CAMERA_STOP_S
         for reader in self._readers.values():
             reader.stop(max(0.0, deadline_s - time.monotonic()))
-        deadline_s = time.monotonic() + DRAIN_S
+        deadline_s = time.monotonic() + drain_s
         still = [
             stage.name
             for stage in self._stages
