@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from spotterd.publish.base import Message, Row
 from spotterd.publish.ledger import Entry, Ledger
-from spotterd.publish.outbox import Outbox
+from spotterd.publish.outbox import AHEAD, Outbox
 
 DAEMON = Path(__file__).parents[2] / "daemon"
 
@@ -95,6 +95,17 @@ def test_a_new_connection_gets_what_was_not_acknowledged(outbox: Outbox) -> None
     again = ready.take(44)
     assert numbers(again) == list(range(7, 51))
     assert [row.id <= boundary for row in again] == [True] * 43 + [False]
+
+
+def test_a_slow_broker_gets_everything_too(outbox: Outbox) -> None:
+    ready = Ready(outbox)
+    sent = 0
+    for batch in (AHEAD, 1, 1, AHEAD):  # commits while what is ready is not taken
+        for number in range(sent, sent + batch):
+            outbox.put(message(number))
+        ready.wait(lambda: not outbox._unsaved)
+        sent += batch
+    assert numbers(ready.take(sent)) == list(range(sent))
 
 
 def test_a_restart_goes_on_where_it_was(path: Path) -> None:

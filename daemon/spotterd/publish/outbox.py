@@ -264,14 +264,17 @@ class Outbox:
                 self._ready.append(row)
         if are_next:
             self._ready_up_to = self._saved_up_to
+        self._changed.notify_all()
 
     def _make_ready(self) -> None:
         with self._changed:
+            if not self._can_offer_more():
+                return
             after, on_disk = self._ready_up_to, self._saved_up_to
             room = AHEAD - len(self._ready)
         rows: Sequence[Row] = ()
         failed: RetryError | None = None
-        if after < on_disk and room > 0 and self._store:
+        if after < on_disk and self._store:
             try:
                 rows = self._store.after(after, room)
             except RetryError as error:

@@ -19,7 +19,8 @@ VERSION = 1
 SCHEMA = """
 PRAGMA locking_mode = EXCLUSIVE;
 PRAGMA journal_mode = WAL;
-PRAGMA journal_size_limit = 4194304;
+PRAGMA wal_autocheckpoint = 256;
+PRAGMA journal_size_limit = 1048576;
 PRAGMA cell_size_check = ON;
 CREATE TABLE IF NOT EXISTS messages (
     id INTEGER PRIMARY KEY, kind TEXT NOT NULL, event TEXT NOT NULL, size INTEGER NOT NULL,
