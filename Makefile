@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export SPOTTERD_STATE_DIR ?= $(CURDIR)/out/state
 
-.PHONY: help demo test check bench deb pycuda vm-test clean
+.PHONY: help demo test check bench deb pycuda vm-test fault-test clean
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -38,6 +38,9 @@ vm-test: out/vm/disk.ext4 ## a V4L2 camera that breaks in every way, in a virtua
 out/vm/disk.ext4: tests/vm/image.sh | .venv/.test
 	@echo "vm-test: building the machine (about 5 minutes, once)"
 	@PYTHON=$(CURDIR)/$(BIN)/python tests/vm/image.sh out/vm
+
+fault-test: .venv/.test ## ten minutes of killed brokers, cut links, full disks, kill -9 (root, mosquitto)
+	@$(BIN)/python tests/journeys/faults.py $(ARGS)
 
 clean: ## remove the environment and everything made here
 	rm -rf .venv out build dist daemon/*.egg-info
