@@ -4,6 +4,7 @@ import json
 import socket
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from spotterd.cli.main import app
@@ -48,4 +49,18 @@ def test_a_bad_configuration_is_a_problem_like_any_other(tmp_path: Path) -> None
     code, out = run("--json", "--config", str(file))
     (finding,) = [f for f in json.loads(out) if f["name"] == "configuration"]
     assert "did you mean 'score'?" in finding["said"]
+    assert code == 1
+
+
+def test_cameras_are_listed_and_a_picture_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPOTTERD_STATE_DIR", str(tmp_path))
+    code, out = run("--camera", "--json", "--config", written(tmp_path, 1, "sim:?fps=50"))
+    found = {finding["name"]: finding for finding in json.loads(out)}
+    assert found["camera north"]["said"].startswith("640x512 at ")
+    assert (tmp_path / "doctor" / "north.png").stat().st_size > 10_000
+    assert code == 0
+    code, out = run("--camera", "--config", written(tmp_path, 1, str(tmp_path / "none.mp4")))
+    assert "none.mp4" in out
     assert code == 1

@@ -61,6 +61,9 @@ class Control:
     most: int
     default: int
 
+    def __str__(self) -> str:
+        return f"{self.name} {self.least}..{self.most} ({self.default})"
+
 
 @contextmanager
 def opened(node: Path) -> Iterator[int]:

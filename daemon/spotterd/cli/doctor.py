@@ -1,5 +1,6 @@
 """`spotterd doctor`: everything the daemon depends on, with what to do where it is not well."""
 
+import logging
 import socket
 import sys
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from urllib.parse import urlsplit
 import typer
 
 if TYPE_CHECKING:
-    from spotterd.config.schema import Config
+    from spotterd.config.schema import Camera, Config
     from spotterd.health.checks.base import Finding
 
 BROKER_TIMEOUT_S = 5.0
@@ -18,12 +19,15 @@ BROKER_TIMEOUT_S = 5.0
 
 def doctor(
     config: Annotated[Optional[Path], typer.Option(help="configuration file")] = None,  # noqa: UP045
+    camera: Annotated[
+        bool, typer.Option("--camera", help="list cameras; take a test picture of configured ones")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON document on stdout")] = False,
 ) -> None:
     """Check dependencies, devices, clock, broker and disk; exit 1 where there is a problem."""
     from spotterd.health.checks.base import Level
 
-    findings = list(examine(config))
+    findings = list(examine_cameras(config) if camera else examine(config))
     if as_json:
         _print_json(findings)
     else:
@@ -45,6 +49,46 @@ def examine(config_file: Path | None) -> Iterator["Finding"]:
     yield from _configured(config_file)
 
 
+def examine_cameras(config_file: Path | None) -> Iterator["Finding"]:
+    """The cameras of this board, and a picture of every configured one."""
+    from spotterd.camera.survey import survey
+    from spotterd.config.load import load
+    from spotterd.health.checks.base import ok, problem, warning
+
+    # The findings say it; without this, warnings of the reader come between on stderr.
+    logging.getLogger("spotterd").addHandler(logging.NullHandler())
+    found = survey()
+    if not found:
+        yield warning("cameras", "no USB or CSI camera here", "plug one in, or use rtsp://")
+    for one in found:
+        if one.allowed:
+            yield ok(one.source, f"{one.device.node}: {one}")
+        else:
+            remedy = "sudo usermod -aG video $USER, then log in again"
+            yield problem(one.source, f"{one.device.node} may not be opened by this user", remedy)
+    for name, configured in load(config_file).cameras.items():
+        yield _picture(name, configured)
+
+
+def _picture(name: str, camera: "Camera") -> "Finding":
+    from spotterd.camera.survey import take_picture
+    from spotterd.errors import SpotterdError
+    from spotterd.health.checks.base import ok, problem, warning
+    from spotterd.paths import state_dir
+
+    what = f"camera {name}"
+    try:
+        taken = take_picture(name, camera, state_dir() / "doctor")
+    except SpotterdError as error:
+        return problem(what, str(error), "is `spotterd run` using it? Stop that, and try again")
+    width, height = taken.size_wh
+    rate = f" at {taken.fps:.0f} fps" if taken.fps else ""
+    said = f"{width}x{height}{rate}; look at {taken.path}"
+    if taken.warnings:
+        return warning(what, f"{said}. {' '.join(taken.warnings)}", "look at the picture")
+    return ok(what, said)
+
+
 def _configured(config_file: Path | None) -> Iterator["Finding"]:
     """What depends on the configuration; a bad one is a problem by itself."""
     from spotterd.config.load import find_config, load
@@ -63,10 +107,21 @@ def _configured(config_file: Path | None) -> Iterator["Finding"]:
 
 
 def _cameras(config: "Config") -> Iterator["Finding"]:
+    from spotterd.camera.uri import scheme_of
+    from spotterd.camera.usb import devices, find_node
+    from spotterd.errors import SpotterdError
+    from spotterd.health.checks.base import problem
     from spotterd.health.checks.cameras import check_camera
 
     for name, camera in config.cameras.items():
-        yield from check_camera(name, camera.source)
+        source = camera.source
+        if scheme_of(source) == "usb":
+            try:
+                source = str(find_node(source.partition(":")[2].partition("?")[0], devices()))
+            except SpotterdError as error:
+                yield problem(f"camera {name}", str(error), "`spotterd doctor --camera` lists them")
+                continue
+        yield from check_camera(name, source)
 
 
 def _broker(config: "Config") -> "Finding":

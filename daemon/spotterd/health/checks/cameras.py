@@ -31,7 +31,7 @@ def check_camera(name: str, source: str) -> Iterator[Finding]:
     elif scheme == "usb":
         yield _device(what, Path(f"/dev/video{source.split(':', 1)[1] or 0}"))
     elif source.startswith("/dev/"):
-        yield _device(what, Path(source))
+        yield _device(what, Path(source.partition("?")[0]))
     else:
         yield _file(what, Path(source))
 
