@@ -10,6 +10,7 @@ import pytest
 import tiny_models
 from spotterd.config.load import validate
 from spotterd.config.schema import Config
+from spotterd.data import Event
 from spotterd.health.meters import Meters
 from spotterd.inference.detector import Detector
 from spotterd.inference.open import open_detector
@@ -25,12 +26,20 @@ class Listener:
     def __init__(self) -> None:
         self.seqs: list[int] = []
         self.counts: list[dict[str, int]] = []
+        self.events: list[tuple[Event, bytes | None]] = []
+        self.snapshots: list[bytes] = []
 
     def detections(self, frame, seen, labels) -> None:
         self.seqs.append(frame.seq)
 
     def frame(self, frame, seen, labels) -> None:
         """For the local page."""
+
+    def event(self, event, timeline, backend, jpeg) -> None:
+        self.events.append((event, jpeg))
+
+    def snapshot(self, camera, jpeg) -> None:
+        self.snapshots.append(jpeg)
 
     def count(self, camera, count) -> None:
         self.counts.append(dict(count))
@@ -89,6 +98,20 @@ def test_recordings_of_all_cameras_go_the_whole_way_in_order(config) -> None:
         ("b", FRAMES, FRAMES, 0),
     ]
     assert figures.errors == 0
+
+
+def test_an_object_in_view_is_one_event_with_a_picture_and_ends_with_the_recording(config) -> None:
+    running = Running(config)
+    running.wait_until(lambda _: running.pipeline.over)
+    running.pipeline.stop()
+    for camera in ("a", "b"):
+        told = [(event, jpeg) for event, jpeg in running.report.events if event.camera == camera]
+        assert [event.kind for event, _ in told] == ["start", "end"]
+        assert {event.label for event, _ in told} == {"drone"}
+        assert told[-1][0].reason == "stopped"
+        assert all(jpeg and jpeg.startswith(b"\xff\xd8") for _, jpeg in told)
+    assert len(running.report.snapshots) == 2
+    assert running.report.counts == [{"drone": 1}, {"drone": 1}, {}, {}]
 
 
 def test_first_frames_and_states_are_told(config) -> None:

@@ -1,63 +1,13 @@
 """The turns of the interpret thread: from raw outputs to messages."""
 
 import time
-from collections import Counter
 from collections.abc import Callable
 
-from spotterd.config.schema import Config
-from spotterd.data import Frame, Tracks
 from spotterd.health.meters import Meters
 from spotterd.service.detect import Inferred
-from spotterd.service.mailbox import Mailbox
-from spotterd.service.report import Report
+from spotterd.service.mailbox import Closed, Mailbox
 from spotterd.service.stage import IDLE_S
-from spotterd.tracking.params import Params
-from spotterd.tracking.tracker import Tracker
-
-
-class View:
-    """What is known of one camera's picture from frame to frame.
-
-    Args:
-        config: tracking and publishing options.
-        report: where news goes.
-    """
-
-    def __init__(self, name: str, config: Config, report: Report) -> None:
-        self._name = name
-        self._config = config
-        self._report = report
-        self._tracker = Tracker(Params.of(config.tracking, config.detector))
-        self._ids: frozenset[int] = frozenset()
-        self._count: Counter[str] = Counter()
-
-    def step(self, inferred: Inferred) -> None:
-        """Decode, track and send one frame."""
-        frame, labels = inferred.frame, inferred.detector.labels
-        detections = inferred.detector.decode(inferred.slot, inferred.letterbox)
-        tracks = self._tracker.step(detections, frame.stream_ns, frame.size_wh)
-        seen = tracks[tracks.seen]
-        self._tell_detections(frame, seen, labels)
-        self._report.frame(frame, seen, labels)
-        self._tell_count(tracks[tracks.confirmed], labels)
-
-    def _tell_detections(self, frame: Frame, seen: Tracks, labels: tuple[str, ...]) -> None:
-        ids = frozenset(seen.id.tolist())
-        changed, self._ids = ids != self._ids, ids
-        wanted = self._config.publish.detections
-        if (
-            wanted == "off"
-            or (wanted == "all" and not ids)
-            or (wanted == "changes" and not changed)
-        ):
-            return
-        self._report.detections(frame, seen, labels)
-
-    def _tell_count(self, confirmed: Tracks, labels: tuple[str, ...]) -> None:
-        count = Counter(labels[index] for index in confirmed.label.tolist())
-        if count != self._count:
-            self._count = count
-            self._report.count(self._name, count)
+from spotterd.service.view import View
 
 
 class Interpret:
@@ -84,10 +34,20 @@ class Interpret:
         self._waiting_for = set(views)
 
     def turn(self) -> None:
-        """Finish one frame."""
-        inferred = self._results.take(IDLE_S)
-        if inferred is None:
-            return
+        """Finish one frame, or wait for one."""
+        try:
+            inferred = self._results.take(IDLE_S)
+        except Closed:
+            for view in self._views.values():
+                view.close("stopped")
+            raise
+        if inferred is not None:
+            self._finish(inferred)
+        now_ns = time.monotonic_ns()
+        for view in self._views.values():
+            view.rest(now_ns)
+
+    def _finish(self, inferred: Inferred) -> None:
         began_ns = time.monotonic_ns()
         frame = inferred.frame
         try:

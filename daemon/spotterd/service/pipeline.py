@@ -14,10 +14,11 @@ from spotterd.health.cooling import Thinning
 from spotterd.health.meters import Meters
 from spotterd.inference.detector import Detector
 from spotterd.service.detect import Detect, Inferred
-from spotterd.service.interpret import Interpret, View
+from spotterd.service.interpret import Interpret
 from spotterd.service.mailbox import Mailbox
 from spotterd.service.report import Report
 from spotterd.service.stage import Stage
+from spotterd.service.view import View
 from spotterd.service.watchdog import Progress
 
 CAMERA_STOP_S = 0.5  # then its hung read is left behind
@@ -82,7 +83,7 @@ class Pipeline:
         self._results = Mailbox[Inferred](Inferred.release)
         max_age_ns = {name: cam.max_age_ms * 1_000_000 for name, cam in config.cameras.items()}
         self._detect = Detect(detector, self._frames, self._results, max_age_ns, meters)
-        views = {name: View(name, config, report) for name in config.cameras}
+        views = {name: View(name, config, detector.labels, report) for name in config.cameras}
         interpret = Interpret(self._results, views, meters, lambda cam: post(FirstFrame(cam)))
         self._stages = [
             Stage("detect", self._detect.turn, self._ended, meters),

@@ -3,24 +3,28 @@
 One method a topic of docs/mqtt.md; any thread may call any of them, none waits.
 """
 
+import itertools
 import json
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from spotterd.camera.base import CameraStatus
-from spotterd.data import Detections, Frame, Tracks
+from spotterd.data import Detections, Event, Frame, Tracks
 from spotterd.health.clock import clock_synced
-from spotterd.health.window import Window
+from spotterd.health.window import ShownEvent, Window
+from spotterd.inference.base import Backend
 from spotterd.inference.detector import Detector
 from spotterd.publish import build
 from spotterd.publish.base import Message, Moment
-from spotterd.publish.build import Origin
+from spotterd.publish.build import Origin, Timeline
 from spotterd.publish.mqtt import MqttLink
 from spotterd.publish.payloads import (
     EngineInfo,
+    EngineOfEvent,
+    EventPayload,
     HealthPayload,
     InfoPayload,
     ModelInfo,
@@ -42,13 +46,23 @@ class Report:
         topics: names below the configured root.
         link: takes the messages.
         window: what the local page shows.
+        keep: takes name and JPEG of every event picture, to be kept on disk; must not block.
     """
 
-    def __init__(self, origin: Origin, topics: Topics, link: MqttLink, window: Window) -> None:
+    def __init__(
+        self,
+        origin: Origin,
+        topics: Topics,
+        link: MqttLink,
+        window: Window,
+        keep: Callable[[str, bytes], None],
+    ) -> None:
         self.origin = origin
         self.topics = topics
         self._link = link
         self._window = window
+        self._seq = itertools.count(1)
+        self._keep = keep
 
     def state(self, state: State, reason: str) -> None:
         """What the daemon is doing."""
@@ -117,6 +131,55 @@ class Report:
     def frame(self, frame: Frame, seen: Tracks, labels: tuple[str, ...]) -> None:
         """A finished frame, for people who look at the local page right now."""
         self._window.put_frame(frame, seen, labels)
+
+    def event(
+        self, event: Event, timeline: Timeline, backend: Backend | None, jpeg: bytes | None
+    ) -> None:
+        """Something in the life of a track, with the best view of it so far; durable."""
+        latency_ns = time.monotonic_ns() - timeline.at(event.at_ns).mono_ns
+        payload = build.event(
+            self.origin,
+            next(self._seq),
+            event,
+            timeline,
+            engine=EngineOfEvent(key="", precision=backend.precision) if backend else None,
+            latency_ms=latency_ns / 1e6,
+        )
+        self._happened(payload)
+        if jpeg is not None:
+            topic = self.topics.event_snapshot(payload.id)
+            self._link.send(Message(topic, jpeg, qos=1, kind="picture", event=payload.id))
+            self._keep(f"{payload.id}-{event.kind}", jpeg)
+        self._window.put_event(
+            ShownEvent(
+                id=payload.id,
+                camera=event.camera,
+                label=event.label,
+                top_score=event.top_score,
+                started_s=timeline.at(event.start_ns).wall_ns / 1e9,
+                duration_s=payload.duration_s,
+                over=event.kind == "end",
+                zones=event.zones,
+                jpeg=jpeg,
+            )
+        )
+
+    def ended_by_restart(self, left_open: Iterable[Message]) -> None:
+        """End the events that an earlier run of the daemon could not end."""
+        for message in left_open:
+            payload = build.ended_by_restart(self.origin, next(self._seq), message.payload, _now())
+            if payload is not None:
+                self._happened(payload)
+
+    def snapshot(self, camera: str, jpeg: bytes) -> None:
+        """The frame in which the latest event started."""
+        self._link.send(Message(self.topics.camera_snapshot(camera), jpeg, retain=True))
+
+    def _happened(self, payload: EventPayload) -> None:
+        message = Message(
+            self.topics.event, payload.to_bytes(), qos=1, kind=payload.type, event=payload.id
+        )
+        self._link.send(message)
 
     def health(self, figures: Mapping[str, Any]) -> None:
         """The figures of one interval."""

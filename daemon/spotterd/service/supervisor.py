@@ -23,6 +23,7 @@ from spotterd.publish.base import Message
 from spotterd.publish.build import Origin
 from spotterd.publish.mqtt import MqttLink
 from spotterd.publish.outbox import Outbox
+from spotterd.publish.pictures import PictureRing
 from spotterd.publish.topics import Topics
 from spotterd.service.condition import Facts, State, condition
 from spotterd.service.figures import figures
@@ -45,7 +46,15 @@ class Stop:
     why: str
 
 
-Note: TypeAlias = Stop | News
+@dataclass(frozen=True, slots=True)
+class PictureTaken:
+    """A picture of an event, to be kept; written here, since a disk may take its time."""
+
+    name: str
+    jpeg: bytes
+
+
+Note: TypeAlias = Stop | PictureTaken | News
 
 
 class Daemon:
@@ -85,7 +94,15 @@ class Daemon:
             availability=topics.availability,
         )
         self._report = Report(
-            Origin(config.node, secrets.token_hex(4)), topics, self._link, self._window
+            Origin(config.node, secrets.token_hex(4)),
+            topics,
+            self._link,
+            self._window,
+            lambda name, jpeg: self._inbox.put(PictureTaken(name, jpeg)),
+        )
+        pictures = config.events.pictures
+        self._ring = PictureRing(
+            paths.state_dir() / "pictures", pictures.keep, pictures.keep_mb << 20
         )
         self._facts = Facts(waiting_for=set(config.cameras))
         self._told: tuple[State, str] | None = None
@@ -105,6 +122,7 @@ class Daemon:
             BadInputError: somebody has to change something first.
             RetryError: a stage gave up; a new start may help.
         """
+        self._report.ended_by_restart(self._outbox.left_open)
         self._link.start()
         self._web.start()
         self._tell("starting", "Loading the detector.")
@@ -155,7 +173,9 @@ class Daemon:
             if isinstance(note, Stop):
                 log.info("Stopping: %s.", note.why)
                 return
-            if self._heard(note, pipeline):
+            if isinstance(note, PictureTaken):
+                self._ring.add(note.name, note.jpeg)
+            elif self._heard(note, pipeline):
                 return
 
     def _heard(self, note: News, pipeline: Pipeline) -> bool:

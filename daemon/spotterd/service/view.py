@@ -1,0 +1,100 @@
+"""What is known of one camera's picture from frame to frame: tracks, events, pictures."""
+
+import time
+from collections import Counter
+from datetime import datetime
+
+from spotterd.config.schema import Config
+from spotterd.data import Event, Frame, Image, Tracks
+from spotterd.events.pictures import Album, jpeg, whole
+from spotterd.events.rules import Rules
+from spotterd.events.settings import Settings
+from spotterd.health.clock import clock_synced
+from spotterd.publish.build import Timeline
+from spotterd.service.detect import Inferred
+from spotterd.service.report import Report
+from spotterd.tracking.params import Params
+from spotterd.tracking.tracker import Tracker
+
+
+class View:
+    """Everything that follows one camera. Used by the interpret thread alone.
+
+    Args:
+        name: of the camera.
+        config: tracking, events and publishing options.
+        labels: the model's class names.
+        report: where news goes.
+
+    Raises:
+        BadInputError: the configuration names a class that the model does not know.
+    """
+
+    def __init__(self, name: str, config: Config, labels: tuple[str, ...], report: Report) -> None:
+        self._name = name
+        self._config = config
+        self._labels = labels
+        self._report = report
+        self._tracker = Tracker(Params.of(config.tracking, config.detector))
+        self._rules = Rules(name, Settings.of(config.events, name, labels))
+        self._album = Album()
+        self._pictures = config.events.pictures
+        self._silent_ns = int(config.cameras[name].stall_timeout_s * 1e9)
+        self._ids: frozenset[int] = frozenset()
+        self._count: Counter[str] = Counter()
+        self._last: tuple[Timeline, int, int] | None = None  # with stream_ns, and when that was
+
+    def step(self, inferred: Inferred) -> None:
+        """Decode, track and tell one frame."""
+        frame = inferred.frame
+        detections = inferred.detector.decode(inferred.slot, inferred.letterbox)
+        tracks = self._tracker.step(detections, frame.stream_ns, frame.size_wh)
+        timeline = Timeline.of(frame, synced=clock_synced())
+        self._last = timeline, frame.stream_ns, time.monotonic_ns()
+        seen = tracks[tracks.seen]
+        self._tell_detections(frame, seen)
+        self._report.frame(frame, seen, self._labels)
+        self._tell_count(tracks[tracks.confirmed])
+        self._album.look(tracks, frame.bgr, frame.stream_ns)
+        local = datetime.now().astimezone().time() if self._rules.settings.quiet else None
+        for event in self._rules.step(tracks, frame.stream_ns, frame.size_wh, local):
+            self._report.event(event, timeline, inferred.detector.backend, self._best(event))
+            if event.kind == "start":
+                picture = whole(frame.bgr, tracks, self._labels, self._pictures.max_width)
+                self._report.snapshot(self._name, self._jpeg(picture))
+
+    def rest(self, now_ns: int) -> None:
+        """End what is open when the camera has been silent for long; cheap, called often."""
+        if self._last is not None and now_ns - self._last[2] > self._silent_ns:
+            self.close("camera")
+
+    def close(self, reason: str) -> None:
+        """End all open events; the next frame begins anew."""
+        if self._last is None:
+            return
+        timeline, stream_ns, _ = self._last
+        for event in self._rules.close(reason, stream_ns):
+            self._report.event(event, timeline, None, self._best(event))
+        self._tracker.reset()
+        self._tell_count(Tracks.empty())
+        self._last = None
+
+    def _tell_detections(self, frame: Frame, seen: Tracks) -> None:
+        ids = frozenset(seen.id.tolist())
+        changed, self._ids = ids != self._ids, ids
+        wanted = self._config.publish.detections
+        if (wanted == "all" and ids) or (wanted == "changes" and changed):
+            self._report.detections(frame, seen, self._labels)
+
+    def _tell_count(self, confirmed: Tracks) -> None:
+        count = Counter(self._labels[index] for index in confirmed.label.tolist())
+        if count != self._count:
+            self._count = count
+            self._report.count(self._name, count)
+
+    def _best(self, event: Event) -> bytes | None:
+        crop = self._album.best(event.track)
+        return None if crop is None else self._jpeg(crop)
+
+    def _jpeg(self, picture: Image) -> bytes:
+        return jpeg(picture, self._pictures.max_kb * 1024)
