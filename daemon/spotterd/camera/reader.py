@@ -20,6 +20,7 @@ from spotterd.errors import BadInputError, RetryError
 
 log = logging.getLogger(__name__)
 
+CONNECTING = "Connecting."
 POOL_SIZE = 8  # frames between the camera and the last stage that looks at pixels
 CONNECT_LIMIT_S = 15.0  # longer than the time-outs of the libraries that connect
 GRACE_S = 1.0  # for a stalled read to end after it was aborted
@@ -259,7 +260,7 @@ class CameraReader:
 
     def _tell(self) -> None:
         now = self._recovery
-        reason = now.reason or ("" if now.state is State.STREAMING else "Connecting.")
+        reason = now.reason or ("" if now.state is State.STREAMING else CONNECTING)
         self._on_status(CameraStatus(TOLD[now.state], reason, now.since_ns, self._warnings))
 
     def _log(self, level: int, said: str, event: str) -> None:

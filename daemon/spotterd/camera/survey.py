@@ -9,7 +9,7 @@ import cv2
 
 from spotterd.camera import v4l2
 from spotterd.camera.base import CameraStatus
-from spotterd.camera.reader import CameraReader
+from spotterd.camera.reader import CONNECTING, CameraReader
 from spotterd.camera.usb import Device, devices
 from spotterd.camera.v4l2 import Control, Mode
 from spotterd.config.schema import Camera
@@ -125,5 +125,5 @@ class _Shot:
         self.warnings = status.warnings
         if status.reason:
             self.reason = status.reason
-        if status.state == "offline" and status.reason.startswith("The recording"):
-            self.enough.set()
+        if status.state == "offline" and status.reason != CONNECTING:
+            self.enough.set()  # the first failure is what a doctor wants to know

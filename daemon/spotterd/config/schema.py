@@ -223,6 +223,17 @@ class Pictures(Section):
     keep_mb: int = Field(50, ge=1, description="disk space for them")
 
 
+class Clips(Section):
+    """Short recordings around the start of events, kept on the board."""
+
+    enabled: bool = Field(False, description="record them")
+    before_s: float = Field(5.0, ge=0, le=60, description="seconds before the event")
+    after_s: float = Field(5.0, ge=0, le=60, description="seconds after its start")
+    fps: float = Field(10.0, gt=0, le=60, description="pictures a second")
+    width: int = Field(960, ge=64, le=10_000, description="wider frames are scaled down")
+    keep_mb: int = Field(500, ge=1, description="disk space a camera; the oldest go first")
+
+
 class Events(Section):
     """What people are told about."""
 
@@ -240,6 +251,7 @@ class Events(Section):
     zones: dict[Name, Zone] = Field(default_factory=dict, description="parts of the picture")
     lines: dict[Name, Line] = Field(default_factory=dict, description="lines to cross")
     pictures: Pictures = Pictures()
+    clips: Clips = Clips()
 
 
 class Health(Section):
