@@ -148,6 +148,7 @@ def _options(threads: int) -> Any:
     options.intra_op_num_threads = threads
     # Idle threads of ONNX Runtime spin by default: a whole core for nothing between two frames.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # The arena stays on: without it sky takes 60 MB less, but 80 ms instead of 55 (page faults).
     return options
 
 
