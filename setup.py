@@ -23,7 +23,9 @@ EXTRAS["test"] = [
     *EXTRAS["eval"],
     *EXTRAS["metrics"],
     "hypothesis>=6.100",
+    "jinja2>=3.1",  # renders the templates for Home Assistant as it does
     "import-linter>=2.0",
+    "jsonschema>=4.20",
     "mypy>=1.14",
     "pytest>=8",
     "pytest-timeout>=2.3",
