@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from typing_extensions import Self
 
 from spotterd.publish.broker import DemoBroker
 
@@ -57,6 +58,12 @@ class Mosquitto:
         )
         self.start()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
     def start(self) -> None:
         self._process = subprocess.Popen(
             [MOSQUITTO, "-c", self.config],
@@ -89,9 +96,8 @@ class Mosquitto:
 @pytest.fixture
 def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
     """A real mosquitto that lets anybody in; skips where there is none."""
-    broker = Mosquitto(tmp_path)
-    yield broker
-    broker.kill()
+    with Mosquitto(tmp_path) as broker:
+        yield broker
 
 
 @pytest.fixture(scope="session")

@@ -207,7 +207,7 @@ class MqttLink:
             while not self._stopping.is_set():
                 self._progress_ns = time.monotonic_ns()
                 self._feed(connection)
-                self._turn(connection, self._mqtt.keepalive_s / 4)
+                self._turn(connection, self._patience_s())
             self._farewell(connection)
         finally:
             connection.abandon()
@@ -220,13 +220,14 @@ class MqttLink:
         versions: tuple[Version, ...] = ("5", "3.1.1") if asked == "auto" else (asked,)
         for version in versions:
             connection = Connection(endpoint, self._client_id, version, will)
+            accepted = False
             try:
-                if connection.dial(self._wake_r, self._mqtt.keepalive_s, self._stopping):
-                    return connection
-            except SpotterdError:
-                connection.abandon()
-                raise
-            connection.abandon()
+                accepted = connection.dial(self._wake_r, self._mqtt.keepalive_s, self._stopping)
+            finally:
+                if not accepted:
+                    connection.abandon()
+            if accepted:
+                return connection
             if self._stopping.is_set():
                 return None
         raise RetryError(
@@ -286,6 +287,13 @@ class MqttLink:
             self._replayed_up_to = self._outbox.rewind()
             self._refused = ""
         return not self._refused
+
+    def _patience_s(self) -> float:
+        """How long to wait for news before something is due without any."""
+        due_s = self._mqtt.keepalive_s / 4
+        pause_s = self._paused_until_s - time.monotonic()
+        # After the pause it is acknowledgements that are awaited, and those are news.
+        return min(due_s, pause_s) if self._refused and pause_s > 0 else due_s
 
     def _publish(self, connection: Connection, message: Message, row: Row | None = None) -> None:
         row_id = row.id if row else 0

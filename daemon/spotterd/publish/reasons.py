@@ -51,6 +51,8 @@ def of_network(error: OSError) -> str:
         return "its host name cannot be resolved; check mqtt.url and the network"
     if isinstance(error, ConnectionRefusedError):
         return "nothing listens there; is the broker running?"
+    if isinstance(error, ConnectionResetError):
+        return "it hung up at once; is the port right (mqtts:// wants the broker's TLS port)?"
     if isinstance(error, TimeoutError):
         return "it does not answer"
     return error.strerror or str(error)
