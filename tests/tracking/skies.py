@@ -13,7 +13,7 @@ from spotterd.data import Detections
 class Sky:
     """How a made-up sky is; lengths in pixels, times in seconds."""
 
-    seconds: float = 20.0
+    seconds: float = 12.0
     fps: float = 30.0
     objects: int = 3
     size: tuple[float, float] = (10, 40)

@@ -28,17 +28,6 @@ def test_the_filter_equals_the_matrix_form() -> None:
         assert ours.var_rate[0, 0] == pytest.approx(cov[1, 1])
 
 
-def test_a_surprise_is_believed_at_once() -> None:
-    settled = Motion.begin(np.array([[100.0, 100.0, 16.0, 16.0]]), 1000.0)
-    for _ in range(60):
-        settled.predict(1 / 30, 2.0, 1000.0)
-        settled.correct(np.array([0]), np.array([[100.0, 100.0, 16.0, 16.0]]), 1000.0)
-    settled.predict(1 / 30, 2.0, 1000.0)
-    settled.correct(np.array([0]), np.array([[130.0, 102.0, 16.0, 16.0]]), 1000.0)
-    assert settled.at[0, 0] == pytest.approx(130, abs=4)
-    assert settled.rate[0, 0] > 150
-
-
 def test_overlap_without_margin_is_iou() -> None:
     boxes = np.array([[10.0, 10.0, 10.0, 10.0]])
     others = np.array(

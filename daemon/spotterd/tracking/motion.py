@@ -23,7 +23,6 @@ CENTRE_NOISE = 0.1  # spread of a detection's centre, in object sizes
 SIZE_NOISE = 0.2  # spread of its width and height, in object sizes
 SIZE_DRIFT = 0.3  # how far true width and height drift in a second, in object sizes
 START_SPEED = 0.25  # spread of a new track's unknown speed, in frame diagonals per second
-SURPRISE = 4.0  # standard deviations by which a motion that goes on as before is never off
 LEAST_SIZE = 0.01  # smaller objects get the noises of this size, in frame diagonals
 
 IS_CENTRE = np.array([1.0, 1.0, 0.0, 0.0])
@@ -71,21 +70,16 @@ class Motion(Columns):
         self.var_rate[:] += push
 
     def correct(self, rows: Ints, seen: Doubles, diagonal: float) -> None:
-        """Take in what was seen (k, 4) of the tracks in these rows (k,), no row twice.
-
-        A sighting further off than `SURPRISE` widens the filter until it is not: somebody turned
-        the camera or dived, and what was known of the motion is worth less now.
-        """
-        noise = (NOISE * scale_of(seen, diagonal)) ** 2
+        """Take in what was seen (k, 4) of the tracks in these rows (k,), no row twice."""
+        var_at, cov = self.var_at[rows], self.cov[rows]
+        unsure = var_at + (NOISE * scale_of(seen, diagonal)) ** 2
         off = seen - self.at[rows]
-        widen = np.maximum((off / SURPRISE) ** 2 / (self.var_at[rows] + noise), 1.0)
-        var_at, cov = widen * self.var_at[rows], widen * self.cov[rows]
-        gain_at, gain_rate = var_at / (var_at + noise), cov / (var_at + noise)
+        gain_at, gain_rate = var_at / unsure, cov / unsure
         self.at[rows] += gain_at * off
         self.rate[rows] += gain_rate * off
-        self.var_at[rows] = var_at - gain_at * var_at
-        self.var_rate[rows] = widen * self.var_rate[rows] - gain_rate * cov
-        self.cov[rows] = cov - gain_at * cov
+        self.var_at[rows] -= gain_at * var_at
+        self.var_rate[rows] -= gain_rate * cov
+        self.cov[rows] -= gain_at * cov
 
     def shift(self, by: Doubles, memory_s: float) -> None:
         """Move all centres `by` (2,) pixels, because the camera moved.

@@ -17,7 +17,8 @@ class Params:
     Attributes:
         high_score: sightings from this score on start tracks; the detector's own threshold must
             be as low as `low_score`, or there are no weaker ones to prolong a track with.
-        low_score: weaker ones, from here on, prolong a track that was seen the frame before.
+        low_score: weaker ones, from here on, prolong a track seen in the frame before, or within
+            `tentative_s`.
         confirm_score: least mean score of its sightings for a track to be confirmed.
         confirm_hits: least number of them.
         confirm_s: least age in seconds.

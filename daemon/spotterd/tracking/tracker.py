@@ -135,7 +135,7 @@ class Tracker:
 
     def _follow_camera(self, seen: Doubles) -> None:
         """Move all predictions along if the objects of the last frame moved off theirs alike."""
-        rows = np.flatnonzero(self._lives.unseen_s <= self.params.tentative_s)
+        rows = np.flatnonzero(self._recent())
         if len(rows) < 2 or len(seen) < 2:  # noqa: PLR2004 (see common_shift)
             return
         expected = self._motion.at[rows]
@@ -152,18 +152,37 @@ class Tracker:
         unsure = np.sqrt(np.maximum(motion.var_at[:, 0], motion.var_at[:, 1]))
         margin = self.params.reach * scale_of(motion.at, self._diagonal)[:, 0] + unsure
         likeness = overlap(motion.at, margin, seen)
+        recent = self._recent()
         column_of, free = np.full(len(lives), -1), np.ones(len(seen), np.bool_)
         for who, what in (
             (lives.confirmed, strong),
             (~lives.confirmed, strong),
-            (lives.seen, ~strong),
+            (recent, ~strong),
         ):
             rows, cols = np.flatnonzero(who & (column_of < 0)), np.flatnonzero(what & free)
             at, to = assign(likeness[rows][:, cols], LEAST_OVERLAP)
             column_of[rows[at]] = cols[to]
             free[cols[to]] = False
+        self._associate_lone(seen, np.flatnonzero(strong), column_of)
         rows = np.flatnonzero(column_of >= 0)
         return rows, column_of[rows]
+
+    def _associate_lone(self, seen: Doubles, strong: Ints, column_of: Ints) -> None:
+        """Pair a lone object and a lone detection further off: somebody turned the camera.
+
+        `common_shift` had nothing to compare its move with. It is treated as one, so that a false
+        alarm, should it be one, does not throw the track.
+        """
+        lone = np.flatnonzero(self._lives.confirmed & self._recent())
+        if len(lone) == len(strong) == 1 and column_of[lone[0]] < 0 and strong[0] not in column_of:
+            far = np.full(1, SHAKE_REACH * self._diagonal)
+            if overlap(self._motion.at[lone], far, seen[strong]) >= LEAST_OVERLAP:
+                column_of[lone] = strong
+                self._motion.shift((seen[strong] - self._motion.at[lone])[0, :2], SHAKE_MEMORY_S)
+
+    def _recent(self) -> Bools:
+        """Tracks (n,) seen in the last frame or a moment before."""
+        return self._lives.unseen_s <= self.params.tentative_s
 
     def _note(self, rows: Ints, score: Doubles, label: Ints, dt_s: float) -> None:
         """Write sightings of these rows down, let them vote, and confirm who has earned it."""
