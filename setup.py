@@ -15,6 +15,8 @@ EXTRAS = {
     # JetPack brings tensorrt; apt brings systemd and gi. No aarch64 wheels exist for these.
     "jetson": ["pycuda>=2024.1", "systemd-python>=235"],
     "metrics": ["prometheus-client>=0.20"],
+    # NVIDIA's real ONNX parser and builder without a GPU (1.2 GB): tests build engines with it.
+    "nvidia-ci": ["tensorrt-rtx-cu13-libs==1.7.1.116", "tensorrt-rtx-cu13-bindings==1.7.1.116"],
     # Figures of discrete GPUs, and of Thor.
     "nvml": ["nvidia-ml-py>=12"],
 }
@@ -34,6 +36,12 @@ EXTRAS["test"] = [
     "types-PyYAML",
 ]
 
+
+def _room(pattern: str) -> list[str]:
+    """Files that travel beside the package."""
+    return [str(path.relative_to(ROOT)) for path in ROOT.glob(pattern)]
+
+
 setup(
     name="spotterd",
     version=VERSION,
@@ -48,8 +56,9 @@ setup(
     # The data rooms travel beside the package: <prefix>/share/spotterd/{config.yaml,engines,...}.
     data_files=[
         ("share/spotterd", ["config.yaml"]),
-        ("share/spotterd/systemd", [str(p.relative_to(ROOT)) for p in ROOT.glob("systemd/*")]),
-        ("share/spotterd/engines", [str(p.relative_to(ROOT)) for p in ROOT.glob("engines/sky*")]),
+        ("share/spotterd/systemd", _room("systemd/*")),
+        ("share/spotterd/calibration", _room("calibration/*.*")),
+        ("share/spotterd/engines", _room("engines/sky*")),
     ],
     install_requires=[
         "lapx>=0.5.9",
