@@ -17,6 +17,7 @@ from spotterd.data import Floats
 
 BINS = 2048
 LEVELS = 128
+SAMPLES = 1 << 17  # values counted of one tensor of one picture; its extremes are of all of them
 STRIDE = 8  # every so many bins a threshold is tried: 241 candidates, 0.4 % of the range apart
 TINY = 1e-12
 
@@ -42,14 +43,14 @@ class Histogram:
         """
         flat = values.reshape(1, -1)
         lowest, highest, _, _ = cv2.minMaxLoc(flat)
+        sample = np.abs(flat[:, :: -(-flat.size // SAMPLES)])
         largest = max(-lowest, highest)
-        if not np.isfinite(largest) or np.isnan(flat.sum()):
+        if not (np.isfinite(largest) and np.isfinite(sample.sum())):
             raise ValueError("an activation is not a finite number")
         self.lowest, self.highest = min(self.lowest, lowest), max(self.highest, highest)
-        self._reach(largest)
-        if self.top:
-            counted = cv2.calcHist([np.abs(flat)], [0], None, [BINS], [0, self.top])
-            self.counts += counted.ravel()
+        if largest:  # a tensor of zeros counts for nothing
+            self._reach(largest)
+            self.counts += cv2.calcHist([sample], [0], None, [BINS], [0, self.top]).ravel()
 
     def _reach(self, largest: float) -> None:
         """Widen the range until `largest` is inside (`calcHist` leaves the upper end out)."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from spotterd.data import Detections, Image
 from spotterd.errors import BadInputError
+from spotterd.inference.base import Backend
 from spotterd.inference.detector import Detector
 
 
@@ -116,7 +117,7 @@ def look(
     """What a detector sees in pictures, and how long each inference took (milliseconds).
 
     Args:
-        detector: with the thresholds to use; one warm-up picture is not timed.
+        detector: with the thresholds to use.
         paths: the pictures.
         seen: called with the number of pictures done.
 
@@ -126,18 +127,28 @@ def look(
     found: list[Detections] = []
     taken_ms: list[float] = []
     for done, path in enumerate(paths, start=1):
-        picture = read_picture(path)
-        if not taken_ms:
-            detector.run_once(picture)
-        slot = detector.backend.acquire()
-        try:
-            letterbox = detector.prepare(picture, slot)
-            start = time.perf_counter()
-            detector.backend.submit(slot)
-            detector.backend.wait(slot)
-            taken_ms.append((time.perf_counter() - start) * 1e3)
-            found.append(detector.decode(slot, letterbox))
-        finally:
-            detector.backend.release(slot)
+        detections, ms = timed(detector, read_picture(path))
+        found.append(detections)
+        taken_ms.append(ms)
         seen(done)
     return found, taken_ms
+
+
+def timed(detector: Detector, picture: Image) -> tuple[Detections, float]:
+    """As `Detector.run_once`, and the milliseconds that the inference alone took."""
+    slot = detector.backend.acquire()
+    try:
+        letterbox = detector.prepare(picture, slot)
+        start = time.perf_counter()
+        detector.backend.submit(slot)
+        detector.backend.wait(slot)
+        ms = (time.perf_counter() - start) * 1e3
+        return detector.decode(slot, letterbox), ms
+    finally:
+        detector.backend.release(slot)
+
+
+def alike(detector: Detector, backend: Backend) -> Detector:
+    """The same detector on another backend."""
+    seen = detector.thresholds
+    return Detector(backend, detector.labels, seen.score, seen.iou, seen.max_detections)

@@ -1,0 +1,113 @@
+"""Calibration ranges: between which values each activation of a network moves.
+
+Measured here on pictures, or shipped with a model (`sky.ranges.json`, made on the training
+pictures). Both INT8 roads take them. They belong to one model, byte for byte.
+"""
+
+import logging
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import onnx
+import onnxruntime as ort
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from spotterd.builder.entropy import Histogram
+from spotterd.builder.graph import layout, prepared
+from spotterd.data import Floats
+
+log = logging.getLogger(__name__)
+
+
+class Ranges(BaseModel):
+    """Lowest and highest value of each activation that INT8 must tell apart.
+
+    Attributes:
+        model_sha256: the model they belong to.
+        method: how they were found: "entropy" or "minmax".
+        pictures: on how many.
+        ranges: (lowest, highest) by name of the tensor.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    model_sha256: str
+    method: str
+    pictures: int = Field(ge=1)
+    ranges: dict[str, tuple[float, float]] = Field(min_length=1)
+
+
+def shipped_ranges(model: Path, model_sha256: str) -> Ranges | None:
+    """The ranges that lie beside a model; None where there are none for exactly this model."""
+    path = model.with_suffix(".ranges.json")
+    if not path.is_file():
+        return None
+    found = parse(path.read_bytes(), str(path))
+    if found is not None and found.model_sha256 != model_sha256:
+        log.warning("%s belongs to another model; it is not used.", path)
+        return None
+    return found
+
+
+def parse(text: bytes, origin: str) -> Ranges | None:
+    """Ranges from JSON; None, with a line in the journal, where it holds none."""
+    try:
+        return Ranges.model_validate_json(text)
+    except ValidationError as error:
+        log.warning("%s holds no ranges (%s); it is not used.", origin, str(error).splitlines()[0])
+        return None
+
+
+def measure(
+    model: onnx.ModelProto,
+    inputs: Iterable[Floats],
+    seen: Callable[[int], None] = lambda _done: None,
+) -> dict[str, Histogram]:
+    """Run pictures through a network and count every activation that INT8 may hold.
+
+    One picture at a time: the memory is that of one picture's activations, however many there are.
+
+    Args:
+        model: the FP32 network.
+        inputs: (1, 3, h, w) float32 arrays; each is used before the next is asked for.
+        seen: called with the number of pictures done.
+
+    Raises:
+        ValueError: an activation is not a finite number.
+    """
+    named = prepared(model)
+    wanted = layout(named).activations
+    known = {v.name: v for v in (*named.graph.value_info, *named.graph.output)}
+    given = {tensor.name for tensor in named.graph.output}
+    picture = named.graph.input[0].name
+    named.graph.output.extend(known[name] for name in wanted if name in known and name not in given)
+    options = ort.SessionOptions()
+    options.enable_cpu_mem_arena = False  # outputs are freed, not hoarded
+    options.enable_mem_pattern = False
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    session = ort.InferenceSession(
+        named.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    names = [tensor.name for tensor in session.get_outputs()]
+    histograms = {name: Histogram() for name in wanted}
+    for done, array in enumerate(inputs, start=1):
+        outputs = session.run(names, {picture: array})
+        for name in names[::-1]:
+            values = outputs.pop()  # freed as soon as it is counted
+            if name in histograms:
+                histograms[name].add(values)
+        if picture in histograms:
+            histograms[picture].add(array)
+        seen(done)
+    return histograms
+
+
+def by_entropy(histograms: dict[str, Histogram]) -> dict[str, tuple[float, float]]:
+    """Clipped where that distorts least."""
+    return {name: histogram.range() for name, histogram in histograms.items()}
+
+
+def by_extremes(histograms: dict[str, Histogram]) -> dict[str, tuple[float, float]]:
+    """Nothing clipped: rare, strong activations (a far craft in a wide sky) keep their height."""
+    return {name: (found.lowest, found.highest) for name, found in histograms.items()}
