@@ -1,0 +1,49 @@
+"""A tiny model, pictures for it, and a state directory of its own."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from builder.models import skies, tiny
+from spotterd.builder.pictures import check, find
+from spotterd.builder.store import Store
+from spotterd.builder.wanted import Wanted, engine_store, want
+from spotterd.config.schema import Config
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The state directory of this test."""
+    monkeypatch.setenv("SPOTTERD_STATE_DIR", str(tmp_path / "state"))
+    return tmp_path / "state"
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twenty-four different pictures."""
+    folder = skies(tmp_path_factory.mktemp("pictures"), 40)
+    different = {item.path for item in check(find(folder)).usable[:24]}
+    for path in set(find(folder)) - different:
+        path.unlink()
+    return folder
+
+
+@pytest.fixture
+def wanting(tmp_path: Path, pictures: Path) -> Callable[..., tuple[Wanted, Store]]:
+    """What the tiny model wants: `wanting(outlier=..., precision=..., calibration=...)`."""
+
+    def make(outlier: float = 1.0, **engines: object) -> tuple[Wanted, Store]:
+        model = tiny(tmp_path / "tiny.onnx", outlier)
+        asked = {
+            "backend": "onnxruntime",
+            "precision": "int8",
+            "threads": 1,
+            "calibration": str(pictures),
+        }
+        config = Config.model_validate(
+            {"detector": {"model": str(model)}, "engines": asked | engines}
+        )
+        return want(config.detector, config.engines), engine_store(config.engines)
+
+    return make
