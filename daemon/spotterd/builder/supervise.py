@@ -1,0 +1,178 @@
+"""Runs builds in a child process: its memory goes back to the board, its death is its own."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+import spotterd
+from spotterd.builder.ladder import rungs
+from spotterd.builder.store import Engine
+from spotterd.builder.wanted import Wanted, engine_store
+from spotterd.builder.wire import Done, Failed, Message, Progress, Request, messages
+
+log = logging.getLogger(__name__)
+
+COMMAND = (sys.executable, "-m", "spotterd.builder.child")
+STOP_S = 2.0  # between asking the child to end and ending it
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a build ended.
+
+    Attributes:
+        engine: what was built; None if nothing was.
+        problem: why not, as sentences; "" where there is an engine, and where it was cancelled.
+    """
+
+    engine: Engine | None = None
+    problem: str = ""
+
+
+class Build:
+    """One build, in the background.
+
+    A child that is killed (for memory, mostly) is started again with a smaller workspace, and then
+    without the precision that killed it, until nothing is left to leave out.
+
+    Args:
+        wanted: what for.
+        on_progress: called from the build's own thread.
+        on_end: called once, from that thread, with the outcome.
+    """
+
+    def __init__(
+        self,
+        wanted: Wanted,
+        on_progress: Callable[[Progress], None],
+        on_end: Callable[[Outcome], None] = lambda _outcome: None,
+    ) -> None:
+        self._wanted = wanted
+        self._on_progress = on_progress
+        self._on_end = on_end
+        self._child: subprocess.Popen[str] | None = None
+        self._lock = threading.Lock()
+        self._cancelled = False
+        self._thread = threading.Thread(target=self._run, name="build", daemon=True)
+        self.outcome: Outcome | None = None
+
+    def start(self) -> None:
+        """Start building."""
+        self._thread.start()
+
+    def wait(self, timeout_s: float | None = None) -> Outcome | None:
+        """The outcome, or None if it takes longer."""
+        self._thread.join(timeout_s)
+        return self.outcome
+
+    def cancel(self) -> None:
+        """End the child, if it runs, and wait for it; the outcome is then empty."""
+        with self._lock:
+            self._cancelled = True
+            child = self._child
+        if child is not None:
+            child.terminate()
+            try:
+                child.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                child.kill()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        request: Request | None = Request(
+            detector=self._wanted.detector, engines=self._wanted.engines
+        )
+        outcome = Outcome()
+        while request is not None:
+            last, status = self._attempt(request)
+            if self._cancelled:
+                outcome = Outcome()
+                break
+            if isinstance(last, Done):
+                engine = engine_store(self._wanted.engines).load(self._wanted.identity)
+                problem = "" if engine else "The engine that was built is not of this machine."
+                outcome = Outcome(engine, problem)
+                break
+            problem = last.reason if isinstance(last, Failed) else _death(status)
+            outcome = Outcome(None, problem)
+            if isinstance(last, Failed) and not last.memory:
+                break
+            request = after_death(request, self._wanted)
+            if request is not None:
+                log.warning("%s Trying again %s.", problem, _how(request))
+        self.outcome = outcome
+        self._on_end(outcome)
+
+    def _attempt(self, request: Request) -> tuple[Message | None, int]:
+        """Run one child to its end; its last message but progress, and its exit status."""
+        with self._lock:
+            if self._cancelled:
+                return None, 0
+            self._child = _started()
+        child = self._child
+        last: Message | None = None
+        with child:
+            assert child.stdin is not None  # noqa: S101 (for the type checker: both are pipes)
+            assert child.stdout is not None  # noqa: S101
+            try:
+                child.stdin.write(request.model_dump_json() + "\n")
+                child.stdin.flush()
+            except BrokenPipeError:  # it died at once; its status tells
+                return None, child.wait()
+            for line in child.stdout:
+                message = _parsed(line)
+                if isinstance(message, Progress):
+                    self._on_progress(message)
+                elif message is not None:
+                    last = message
+        return last, child.returncode
+
+
+def _started() -> subprocess.Popen[str]:
+    # The child imports the very spotterd that runs here, however this one was found.
+    here = str(Path(spotterd.__file__).parents[1])
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([here, os.environ.get("PYTHONPATH", "")])}
+    return subprocess.Popen(  # noqa: S603 (our own module)
+        COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env
+    )
+
+
+def after_death(request: Request, wanted: Wanted) -> Request | None:
+    """What to try after a child was killed: less memory, then a lower precision, then nothing."""
+    if not request.smaller and wanted.road.smaller() is not None:
+        return request.model_copy(update={"smaller": True})
+    tries = rungs(wanted, request.leave_out)
+    if len(tries) == 1:
+        return None
+    return request.model_copy(update={"leave_out": (*request.leave_out, tries[0])})
+
+
+def _parsed(line: str) -> Message | None:
+    try:
+        return messages.validate_json(line)
+    except ValidationError:
+        log.warning("The builder said what nobody understands: %s", line.strip()[:200])
+        return None
+
+
+def _death(status: int) -> str:
+    if status < 0:
+        name = signal.Signals(-status).name
+        why = "most likely for lack of memory" if -status == signal.SIGKILL else "it crashed"
+        return f"The builder was ended by {name}, {why}."
+    return f"The builder ended with status {status} and without a word; its log has more."
+
+
+def _how(request: Request) -> str:
+    if request.leave_out:
+        return f"without {', '.join(p.upper() for p in request.leave_out)}"
+    return "with a smaller workspace"
