@@ -6,6 +6,8 @@ import typer
 
 from spotterd.cli import config, service
 from spotterd.cli.bench import bench
+from spotterd.cli.build import build
+from spotterd.cli.calibrate import calibrate
 from spotterd.cli.demo import demo
 from spotterd.cli.detect import detect
 from spotterd.cli.doctor import doctor
@@ -27,6 +29,8 @@ app.command()(run)
 app.command()(watch)
 app.command()(detect)
 app.command()(evaluate)
+app.command()(build)
+app.command()(calibrate)
 app.command()(bench)
 app.command()(doctor)
 app.add_typer(config.app, name="config")
