@@ -3,6 +3,7 @@
 #   out/pycuda/wheel/            the wheel, for the Python of .venv (carry it to a GPU machine of that Python)
 #   out/pycuda/site/             the wheel and what it imports, for PYTHONPATH
 #   out/pycuda/{nodevice,host}/  libcuda.so.1: no device at all; a device in the host's memory
+#   out/pycuda/cubin/            the letterbox kernel, compiled by NVIDIA's compiler
 # The CUDA headers come from NVIDIA's wheels. Needs gcc, g++ and nm.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -15,7 +16,7 @@ log "fetching CUDA's headers and pycuda's source"
 "$python" -m venv "$out/build/venv"
 pip() { "$out/build/venv/bin/python" -m pip "$@" --quiet --disable-pip-version-check; }
 pip install setuptools wheel mako pytools numpy siphash24
-pip install --no-deps nvidia-cuda-{runtime,nvcc,crt,cccl,profiler-api}
+pip install --no-deps nvidia-cuda-{runtime,nvcc,crt,cccl,profiler-api} nvidia-nvvm
 pip download --no-deps --no-binary pycuda --no-build-isolation -d "$out/build" "pycuda==$version"
 tar xf "$out/build/pycuda-$version.tar.gz" -C "$out/build"
 cuda=$(echo "$out"/build/venv/lib/python3.*/site-packages/nvidia/cu1*)
@@ -31,6 +32,13 @@ LDFLAGS='-Wl,--no-as-needed -s' nice "$out/build/venv/bin/python" -m pip wheel -
   { grep -m5 'error:' "$out/build/log"; exit 1; }
 pip install --no-deps --target "$out/site" "$out"/wheel/*.whl mako markupsafe platformdirs pytools siphash24
 
+log "compiling the letterbox kernel for Orin, H200 and Thor"
+mkdir "$out/cubin"
+for arch in sm_87 sm_90 sm_110; do
+  PATH=$cuda/bin:$cuda/nvvm/bin:$PATH nvcc -I"$cuda/include" -Werror all-warnings --cubin -arch=$arch \
+    -o "$out/cubin/letterbox-$arch.cubin" "$root/daemon/spotterd/inference/letterbox.cu"
+done
+
 log "making the two libcudas"
 cd "$out/build"
 needed() { nm -D --undefined-only "$out"/site/pycuda/_driver*.so | awk '$2 ~ /^cu/ {print $2}'; }
@@ -42,7 +50,7 @@ gcc -shared -fPIC -Wl,-soname,libcuda.so.1 -o "$out/nodevice/libcuda.so.1" nodev
 gcc -Wall -Wextra -O1 -fPIC -c -o host.o "$root/tests/gpu/host_libcuda.c"
 defined=$(nm --defined-only host.o | awk '{print $3}')
 needed | grep -vxF "$defined" | sed 's/.*/int &(void) { return 801; }/' >rest.c  # not supported
-gcc -shared -fPIC -Wl,-soname,libcuda.so.1 -o "$out/host/libcuda.so.1" host.o rest.c
+gcc -shared -fPIC -Wl,-soname,libcuda.so.1 -o "$out/host/libcuda.so.1" host.o rest.c -ldl
 rm -rf "$out/build"
 touch "$out/.done"
 log "done: $(basename "$out"/wheel/*.whl)"
