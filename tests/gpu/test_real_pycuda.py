@@ -24,9 +24,13 @@ NOTHING_LEFT = dict.fromkeys(
 )
 
 
-# What pycuda asks of nvcc; the kernel itself is built by g++, see host_kernels.
+# What is asked of nvcc; the letterbox itself is built by g++, see host_kernels.
 NVCC = """#!/bin/sh
-case "$*" in *--version*) echo "release 13.0" ;; *--cubin*) echo cubin >kernel.cubin ;; esac
+case "$*" in
+*--version*) echo "release 13.0" ;;
+*" -o "*) for last; do [ "$before" != -o ] || echo cubin >"$last"; before=$last; done ;;
+*--cubin*) echo cubin >kernel.cubin ;;
+esac
 """
 
 
@@ -44,7 +48,8 @@ def run(libcuda: str, folder: Path, *arguments: str, **variables: str):
     environment = {
         **os.environ,
         "PATH": f"{folder}:{os.environ['PATH']}",
-        "PYTHONPATH": f"{ROOT / 'daemon'}:{BUILT / 'site'}",
+        "PYTHONPATH": f"{ROOT / 'daemon'}:{ROOT / 'tests'}:{BUILT / 'site'}",
+        "TMPDIR": str(folder),
         "LD_LIBRARY_PATH": str(BUILT / libcuda),
         "SPOTTERD_HOST_KERNELS": str(folder / "host_kernels.so"),
         **variables,

@@ -242,6 +242,16 @@ def memcpy_dtoh_async(dest: NDArray[Any], src: Any, stream: Stream) -> None:
     _copy("dtoh", int(src), dest, stream, to_device=False)
 
 
+def memcpy_dtod_async(dest: Any, src: Any, size: int, stream: Stream) -> None:
+    _enter("cuMemcpyDtoDAsync")
+    source, target = int(src), int(dest)
+
+    def work() -> None:
+        gpu.bytes_at(target, size)[:] = gpu.bytes_at(source, size)
+
+    stream._stream.submit(work)
+
+
 def memcpy_htod(dest: Any, src: NDArray[Any]) -> None:
     _enter("cuMemcpyHtoD")
     flat = np.ascontiguousarray(src).reshape(-1).view(np.uint8)
