@@ -21,13 +21,6 @@ def area(xyxy: Floats) -> Floats:
     return inside
 
 
-def shared_area(a: Floats, b: Floats) -> Floats:
-    """Area that every box of `a`, (n, 4), has in common with every box of `b`, (m, 4): (n, m)."""
-    left_top = np.maximum(a[:, None, :2], b[None, :, :2])
-    right_bottom = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    return area(np.concatenate([left_top, right_bottom], axis=2))
-
-
 def iou(a: Floats, b: Floats) -> Floats:
     """Intersection over union of every box of `a` with every box of `b`.
 
@@ -38,7 +31,9 @@ def iou(a: Floats, b: Floats) -> Floats:
     Returns:
         (n, m) in 0..1; boxes without area overlap nothing.
     """
-    both = shared_area(a, b)
+    left_top = np.maximum(a[:, None, :2], b[None, :, :2])
+    right_bottom = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    both = area(np.concatenate([left_top, right_bottom], axis=2))
     union = area(a)[:, None] + area(b)[None] - both
     overlap: Floats = np.divide(both, union, out=np.zeros_like(both), where=both > 0)
     return overlap
