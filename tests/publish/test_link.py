@@ -4,7 +4,7 @@ import os
 import queue
 import subprocess
 import sys
-import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,7 +16,8 @@ from spotterd.errors import BadInputError
 from spotterd.publish.base import Incoming, Message
 from spotterd.publish.broker import DemoBroker
 from spotterd.publish.memory import MemoryOutbox
-from spotterd.publish.mqtt import Backoff, MqttLink
+from spotterd.publish.mqtt import INBOX_SIZE, Backoff, MqttLink
+from spotterd.publish.pending import VOLATILE_SIZE, Pending
 
 QUICK = Backoff(0.02, 0.1)
 Make = Callable[..., MqttLink]
@@ -78,8 +79,8 @@ def test_current_state_is_sent_anew_and_figures_are_not(make: Make, mosquitto: M
     sender = make(mosquitto.url)
     assert sender.wait_connected(5)
     mosquitto.kill()
-    while sender.connected:
-        sender._outbox.on_ready()  # wakes it: it looks at its socket
+    with sender._changed:
+        assert sender._changed.wait_for(lambda: not sender.connected, 5)
     sender.send(Message("state", b"old", qos=1, retain=True))
     sender.send(Message("state", b"new", qos=1, retain=True))
     sender.send(Message("figure", b"lost"))
@@ -102,9 +103,8 @@ def test_a_defect_costs_one_connection_not_the_thread(make: Make, broker: Broker
 
     link.inbox = Broken()
     link.send(Message("defect", b"1", qos=1))
-    again = threading.Event()
-    while link.counts.connects < 2:
-        again.wait(0.01)
+    with link._changed:
+        assert link._changed.wait_for(lambda: link.counts.connects == 2, 5)
     link.send(Message("defect", b"2", qos=1))
     assert hear(link, b"2")
     assert link.counts.crashes == 1
@@ -114,11 +114,69 @@ def test_nothing_there_is_told_once_and_stop_is_quick(
     make: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
     link = make(f"mqtt://127.0.0.1:{free_port()}")
-    while not link.last_error:
-        link.wait_connected(0.01)
-    assert not link.wait_connected(0.3)
+    assert not link.wait_connected(5, patient=False)
+    assert not link.wait_connected(0.3)  # more attempts
     assert "is the broker running?" in link.last_error
     assert [r.levelname for r in caplog.records if r.levelname == "WARNING"] == ["WARNING"]
+
+
+def test_two_boards_of_one_name_are_told(make: Make, mosquitto: Mosquitto) -> None:
+    first, second = (
+        MqttLink(Mqtt(url=mosquitto.url), "twin", MemoryOutbox(), backoff=QUICK) for _ in range(2)
+    )
+    first.start()
+    assert first.wait_connected(5)
+    second.start()
+    with first._changed:
+        assert first._changed.wait_for(lambda: "two boards with the same" in first.last_error, 5)
+    first.stop()
+    second.stop()
+
+
+def test_a_message_too_large_for_the_broker_stops_no_other(make: Make, tmp_path: Path) -> None:
+    limits = "allow_anonymous true\nmax_packet_size 2000\n"
+    with Mosquitto(tmp_path, limits) as broker:
+        link = make(broker.url, "size")
+        assert link.wait_connected(5)
+        link.send(Message("size", b"x" * 3000, qos=1))
+        link.send(Message("size", b"small", qos=1))
+        assert hear(link, b"small")
+        assert (link.refused, link.counts.connects) == (1, 1)
+        assert "larger than it takes" in link.last_error
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_both_versions_of_mqtt(make: Make, mosquitto: Mosquitto, protocol: str) -> None:
+    link = make(mosquitto.url, "version", protocol=protocol)
+    assert link.wait_connected(5)
+    link.send(Message("version", b"1", qos=1))
+    assert hear(link, b"1")
+    level = {"5": "p5", "3.1.1": "p2"}[protocol]  # mosquitto counts 3.1.1 as its second
+    assert any(f"({level}," in line for line in mosquitto.log)
+
+
+def test_a_flood_drops_the_oldest_figures_and_says_so() -> None:
+    pending = Pending()
+    pending.open()
+    for number in range(VOLATILE_SIZE + 10):
+        pending.put(Message("t", b"%d" % number))
+    assert pending.dropped == 10
+    assert pending.take_volatile().payload == b"10"
+    pending.shut()
+    assert pending.take_volatile() is None
+    assert pending.dropped == VOLATILE_SIZE + 9
+
+
+def test_an_inbox_nobody_serves_does_not_grow(make: Make, broker: Broker) -> None:
+    link = make(broker.url, "full/+")
+    assert link.wait_connected(5)
+    for number in range(INBOX_SIZE + 20):
+        link.send(Message(f"full/{number}", b"x", qos=1))
+    deadline_s = time.monotonic() + 5
+    while link.counts.inbox_dropped < 20 and time.monotonic() < deadline_s:
+        time.sleep(0.01)
+    assert link.counts.inbox_dropped == 20
+    assert link.inbox.qsize() == INBOX_SIZE
 
 
 WILL = """

@@ -9,7 +9,7 @@ import pytest
 
 from brokers import Mosquitto
 from spotterd.config.schema import Mqtt
-from spotterd.publish import mqtt as mqtt_module
+from spotterd.publish import delivery
 from spotterd.publish.base import Message
 from spotterd.publish.memory import MemoryOutbox
 from spotterd.publish.mqtt import Backoff, MqttLink
@@ -186,7 +186,7 @@ def test_the_acl_sample(
     assert link.wait_connected(10)
     link.send(Message(topic, b"{}", qos=1, retain=True))
     link.stop(timeout_s=5)
-    assert link.counts.refused == (0 if allowed else 1)
+    assert link.refused == (0 if allowed else 1)
     assert link.last_error == (
         ""
         if allowed
@@ -198,7 +198,7 @@ def test_the_acl_sample(
 def test_an_event_the_acl_refused_is_kept_until_the_acl_is_mended(
     make: Make, guarded: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mqtt_module, "REFUSED_PAUSE_S", 0.05)
+    monkeypatch.setattr(delivery, "REFUSED_PAUSE_S", 0.05)
     listener = make(
         guarded.url, ("spotter/#",), username="viewer", password_file=password(tmp_path, "viewer")
     )
@@ -214,4 +214,6 @@ def test_an_event_the_acl_refused_is_kept_until_the_acl_is_mended(
     board._wake()
     heard = listener.inbox.get(timeout=20)
     assert heard.payload == b'{"replayed":true}'
-    assert board.counts.refused == 0
+    with board._changed:
+        assert board._changed.wait_for(lambda: not board.last_error, 5)
+    assert board.refused == 0

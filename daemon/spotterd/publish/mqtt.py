@@ -11,21 +11,20 @@ from dataclasses import dataclass
 
 from spotterd.config.schema import Mqtt
 from spotterd.errors import RetryError, SpotterdError
-from spotterd.publish import reasons
-from spotterd.publish.base import Durable, Incoming, Message, Row
-from spotterd.publish.build import as_replayed
-from spotterd.publish.connection import ANSWER_TIMEOUT_S, Ack, Connection, Version
+from spotterd.publish.base import Durable, Incoming, Message
+from spotterd.publish.connection import ANSWER_TIMEOUT_S, Connection, Version
+from spotterd.publish.delivery import Delivery
 from spotterd.publish.endpoint import Endpoint
 from spotterd.publish.pending import Pending
 
 log = logging.getLogger(__name__)
 
 INBOX_SIZE = 64
-REFUSED_PAUSE_S = 30.0  # before a message that the broker refused is offered again
-# An administrator can mend these; with any other refusal the message itself is the problem.
-MENDABLE = (reasons.NOT_AUTHORIZED, reasons.QUOTA_EXCEEDED)
+STABLE_S = 30.0  # a connection that lived this long was a good one
+TWINS_AFTER = 3  # connections in a row that did not
 DRAIN_SHARE = 0.6  # of the time to stop; the rest is for the final message
-PACKET_OVERHEAD = 64  # bytes of a PUBLISH beside topic and payload, generously
+
+_RANDOM = random.SystemRandom()  # boards that boot together must not count together
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +37,7 @@ class Backoff:
     def delay_s(self, failures: int) -> float:
         """Seconds to wait after so many failures in a row."""
         longest = min(self.most_s, self.first_s * 2.0 ** min(failures - 1, 16))
-        return random.uniform(0.5, 1.0) * longest  # noqa: S311 (no secret)
+        return _RANDOM.uniform(0.5, 1.0) * longest
 
 
 @dataclass(slots=True)
@@ -46,18 +45,8 @@ class LinkCounts:
     """What happened since start."""
 
     connects: int = 0
-    refused: int = 0  # messages the broker refused for good
     inbox_dropped: int = 0
     crashes: int = 0  # defects of ours that were survived
-
-
-@dataclass(frozen=True, slots=True)
-class _UnderWay:
-    """A QoS 1 message without its acknowledgement yet."""
-
-    since_s: float
-    topic: str
-    row: int  # in the outbox; 0: not from there
 
 
 class MqttLink:
@@ -101,12 +90,11 @@ class MqttLink:
         self._availability = availability
         self._backoff = backoff
         self._pending = Pending()
-        self._under_way: dict[int, _UnderWay] = {}  # by packet id
-        self._replayed_up_to = 0  # rows that waited for this connection
-        self._refused = ""  # topic the broker does not take now; the outbox pauses
-        self._paused_until_s = 0.0
+        self._delivery = Delivery(outbox, self._pending, self._refuses)
         self._up = False
         self._changed = threading.Condition()  # guards `_up` and `last_error`
+        self._said = ""  # the last problem, for the log
+        self._short_lives = 0
         self._down_since_s = time.monotonic()
         self._progress_ns = time.monotonic_ns()
         self._stopping = threading.Event()
@@ -153,6 +141,11 @@ class MqttLink:
         """QoS 0 messages that were not sent, since start."""
         return self._pending.dropped
 
+    @property
+    def refused(self) -> int:
+        """Messages the broker refused for good, since start."""
+        return self._delivery.refused
+
     def wait_connected(self, timeout_s: float, *, patient: bool = True) -> bool:
         """Wait for the broker's yes; False when it takes longer, or not `patient`, at a no."""
         with self._changed:
@@ -170,9 +163,12 @@ class MqttLink:
         self._wake()
         if self._thread.is_alive():
             self._thread.join(timeout_s + 0.5)
+        if not self._thread.is_alive():
+            self._wake_r.close()
+            self._wake_w.close()
 
     def _wake(self) -> None:
-        with suppress(BlockingIOError):  # enough wake-ups are waiting
+        with suppress(OSError):  # enough wake-ups are waiting, or the link was stopped
             self._wake_w.send(b"!")
 
     # The link's own thread.
@@ -185,7 +181,7 @@ class MqttLink:
             try:
                 self._live()
             except SpotterdError as error:
-                self._tell(str(error))
+                self._tell(f"{error}{self._suspicion(began_s)}")
             except Exception as error:
                 # Outermost loop of the thread: a defect costs one connection, not all to come.
                 self.counts.crashes += 1
@@ -193,9 +189,18 @@ class MqttLink:
                 self._set(up=False, error=f"A defect in the MQTT link: {error!r}.")
             finally:
                 self._went_down()
-            stable = time.monotonic() - began_s > self._backoff.most_s
-            failures = 1 if stable else failures + 1
+            if time.monotonic() - began_s > STABLE_S:
+                failures, self._said = 0, ""
+            failures += 1
             self._stopping.wait(self._backoff.delay_s(failures))
+
+    def _suspicion(self, began_s: float) -> str:
+        """A guess for a broker that says yes and hangs up, again and again, without a reason."""
+        short = self._up and time.monotonic() - began_s < STABLE_S
+        self._short_lives = self._short_lives + 1 if short else 0
+        if self._short_lives < TWINS_AFTER:
+            return ""
+        return " It keeps doing that: are there two boards with the same node name?"
 
     def _live(self) -> None:
         """One connection, from dialling to its loss or `stop`."""
@@ -206,8 +211,8 @@ class MqttLink:
             self._went_up(connection)
             while not self._stopping.is_set():
                 self._progress_ns = time.monotonic_ns()
-                self._feed(connection)
-                self._turn(connection, self._patience_s())
+                self._delivery.feed(connection)
+                self._turn(connection, self._delivery.due_in_s(self._mqtt.keepalive_s / 4))
             self._farewell(connection)
         finally:
             connection.abandon()
@@ -239,10 +244,9 @@ class MqttLink:
         return Message(self._availability, what, qos=1, retain=True)
 
     def _went_up(self, connection: Connection) -> None:
-        self._replayed_up_to = self._outbox.rewind()
-        self._pending.open()
+        self._delivery.begin()
         if self._availability:
-            self._publish(connection, self._availability_is(b"online"))
+            self._delivery.publish(connection, self._availability_is(b"online"))
         if self._subscriptions:
             connection.subscribe(self._subscriptions)
         self.counts.connects += 1
@@ -259,64 +263,28 @@ class MqttLink:
         if self._up:
             self._down_since_s = time.monotonic()
         self._set(up=False, error=self.last_error)
-        self._pending.shut()
-        self._under_way.clear()
-        self._refused = ""
+        self._delivery.end()
 
     def _tell(self, sentence: str) -> None:
         """Keep a problem where health finds it; log it once, not at every attempt."""
-        log.log(logging.DEBUG if sentence == self.last_error else logging.WARNING, "%s", sentence)
+        if sentence:
+            log.log(logging.DEBUG if sentence == self._said else logging.WARNING, "%s", sentence)
+            self._said = sentence
         self._set(up=self._up, error=sentence)
-
-    def _feed(self, connection: Connection) -> None:
-        """Hand over what waits, as much as the broker and the network take now."""
-        for message in self._pending.take_retained(connection.window - len(self._under_way)):
-            self._publish(connection, message)
-        if self._may_offer_rows():
-            for row in self._outbox.take(connection.window - len(self._under_way)):
-                waited = row.id <= self._replayed_up_to
-                self._publish(connection, as_replayed(row.message) if waited else row.message, row)
-        while not connection.congested and (volatile := self._pending.take_volatile()):
-            self._publish(connection, volatile)
-
-    def _may_offer_rows(self) -> bool:
-        """Not while a refusal is fresh; after the pause the refused rows are offered again."""
-        if self._refused and time.monotonic() >= self._paused_until_s:
-            if any(sent.row for sent in self._under_way.values()):
-                return False  # else those would be offered twice
-            self._replayed_up_to = self._outbox.rewind()
-            self._refused = ""
-        return not self._refused
-
-    def _patience_s(self) -> float:
-        """How long to wait for news before something is due without any."""
-        due_s = self._mqtt.keepalive_s / 4
-        pause_s = self._paused_until_s - time.monotonic()
-        # After the pause it is acknowledgements that are awaited, and those are news.
-        return min(due_s, pause_s) if self._refused and pause_s > 0 else due_s
-
-    def _publish(self, connection: Connection, message: Message, row: Row | None = None) -> None:
-        row_id = row.id if row else 0
-        if len(message.topic) + len(message.payload) + PACKET_OVERHEAD > connection.max_bytes:
-            self._refused_for_good(message.topic, row_id, "the message is larger than it takes")
-            return
-        mid = connection.publish(message)
-        if message.qos:
-            self._under_way[mid] = _UnderWay(time.monotonic(), message.topic, row_id)
 
     def _turn(self, connection: Connection, timeout_s: float) -> None:
         """Wait for news, and act on it."""
         happened = connection.turn(timeout_s)
         for ack in happened.acks:
-            self._acknowledged(ack)
+            self._delivery.acknowledged(ack)
         for refusal in happened.refusals:
-            self._tell(f"The broker {self.broker} refused a subscription: {refusal}.")
+            self._refuses(f"refused a subscription: {refusal}")
         for incoming in happened.incoming:
             self._received(incoming)
-        oldest = next(iter(self._under_way.values()), None)
-        if oldest and time.monotonic() - oldest.since_s > self._mqtt.keepalive_s:
+        late = self._delivery.overdue(self._mqtt.keepalive_s)
+        if late:
             raise RetryError(
-                f"The broker {self.broker} has not acknowledged {oldest.topic} for "
+                f"The broker {self.broker} has not acknowledged {late} for "
                 f"{self._mqtt.keepalive_s} s; connecting anew."
             )
 
@@ -326,38 +294,18 @@ class MqttLink:
         except queue.Full:
             self.counts.inbox_dropped += 1
 
-    def _acknowledged(self, ack: Ack) -> None:
-        sent = self._under_way.pop(ack.mid, None)
-        if sent is None:
-            return  # of QoS 0: paho tells that it left
-        if ack.refusal and sent.row and ack.code in MENDABLE:
-            # Nothing is lost by a wrong ACL: the row stays, and is offered again later.
-            self._refused = sent.topic
-            self._paused_until_s = time.monotonic() + REFUSED_PAUSE_S
-            self._tell(f"The broker {self.broker} refuses {sent.topic}: {ack.refusal}.")
-        elif ack.refusal:
-            self._refused_for_good(sent.topic, sent.row, ack.refusal)
-        elif sent.row:
-            self._outbox.done(sent.row)
-
-    def _refused_for_good(self, topic: str, row: int, why: str) -> None:
-        self.counts.refused += 1
-        self._tell(f"The broker {self.broker} refused {topic}: {why}.")
-        if row:
-            self._outbox.done(row)
+    def _refuses(self, clause: str) -> None:
+        self._tell(f"The broker {self.broker} {clause}." if clause else "")
 
     def _farewell(self, connection: Connection) -> None:
         """Bring out what waits, then the final message, then DISCONNECT (so: no last will)."""
         now_s = time.monotonic()
         drain_by_s = now_s + (self._stop_by_s - now_s) * DRAIN_SHARE
-        while not self._idle() and (left_s := drain_by_s - time.monotonic()) > 0:
-            self._feed(connection)
+        while not self._delivery.idle() and (left_s := drain_by_s - time.monotonic()) > 0:
+            self._delivery.feed(connection)
             self._turn(connection, left_s)
         if self._final:
-            self._publish(connection, self._final)
-        while self._under_way and (left_s := self._stop_by_s - time.monotonic()) > 0:
+            self._delivery.publish(connection, self._final)
+        while self._delivery.under_way and (left_s := self._stop_by_s - time.monotonic()) > 0:
             self._turn(connection, left_s)
         connection.close()
-
-    def _idle(self) -> bool:
-        return not self._under_way and self._pending.idle() and self._outbox.idle()

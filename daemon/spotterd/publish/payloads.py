@@ -115,7 +115,8 @@ class LinkHealth(Payload):
 
     reconnects: int
     dropped: int = Field(description="messages of QoS 0 that found no connection")
-    refused: int = Field(description="messages the broker refused (ACL, size)")
+    refused: int = Field(description="messages the broker refused for good")
+    problem: str = Field("", description="what the broker refuses now")
 
 
 class HostHealth(Payload):

@@ -46,7 +46,8 @@ def figures(
         "link": LinkHealth(
             reconnects=max(0, link.counts.connects - 1),
             dropped=link.dropped,
-            refused=link.counts.refused,
+            refused=link.refused,
+            problem=link.last_error,
         ),
         "outbox": OutboxHealth(
             depth=outbox.depth,
