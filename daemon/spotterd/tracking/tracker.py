@@ -160,9 +160,10 @@ class Tracker:
             (recent, ~strong),
         ):
             rows, cols = np.flatnonzero(who & (column_of < 0)), np.flatnonzero(what & free)
-            at, to = assign(likeness[rows][:, cols], LEAST_OVERLAP)
-            column_of[rows[at]] = cols[to]
-            free[cols[to]] = False
+            if len(rows) and len(cols):
+                at, to = assign(likeness[rows][:, cols], LEAST_OVERLAP)
+                column_of[rows[at]] = cols[to]
+                free[cols[to]] = False
         self._associate_lone(seen, np.flatnonzero(strong), column_of)
         rows = np.flatnonzero(column_of >= 0)
         return rows, column_of[rows]
@@ -223,10 +224,10 @@ class Tracker:
         """A copy for others, clipped to the frame."""
         at, lives = self._motion.at, self._lives
         half = at[:, 2:] / 2.0
-        corners = np.hstack((at[:, :2] - half, at[:, :2] + half))
+        corners = np.maximum(np.hstack((at[:, :2] - half, at[:, :2] + half)), 0.0)
         return Tracks(
             id=lives.id.copy(),
-            xyxy=np.clip(corners, 0.0, self._frame_wh * 2).astype(np.float32),
+            xyxy=np.minimum(corners, self._frame_wh * 2).astype(np.float32),
             score=lives.score.astype(np.float32),
             label=lives.label.copy(),
             confirmed=lives.confirmed.copy(),
