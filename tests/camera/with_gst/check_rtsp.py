@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from spotterd.camera.base import Source
 from spotterd.camera.open import open_source
 from spotterd.config.schema import Camera
 from spotterd.errors import RetryError
@@ -32,9 +31,7 @@ def server() -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
-def test_udp_with_a_password_until_the_server_goes(
-    server: subprocess.Popen[str], tmp_path: Path
-) -> None:
+def test_udp_with_a_password(server: subprocess.Popen[str], tmp_path: Path) -> None:
     secret = tmp_path / "camera"
     secret.write_text("viewer:secret\n")
     camera = Camera(source=URL, credentials_file=str(secret), rtsp_transport="udp")
@@ -42,10 +39,6 @@ def test_udp_with_a_password_until_the_server_goes(
     shots = [source.read(None) for _ in range(5)]
     assert shots[-1].bgr.shape == (240, 320, 3)
     assert source.fps == 20
-    server.kill()
-    with pytest.raises(RetryError, match=r"rtsp://\*\*\*@127.0.0.1:18573/roof") as told:
-        drain(source)
-    assert "secret" not in str(told.value)
     source.close()
 
 
@@ -58,8 +51,3 @@ def test_a_wrong_password_and_a_server_that_is_not_there(
     assert "wrong" not in str(told.value)
     with pytest.raises(RetryError, match=r"(?i)failed"):
         open_source(Camera(source="rtsp://127.0.0.1:1/x", **udp)).read(None)
-
-
-def drain(source: Source) -> None:
-    while source.read(None) is not None:
-        pass
