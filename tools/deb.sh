@@ -17,6 +17,7 @@ put systemd/spotterd.service usr/lib/systemd/system/spotterd.service
 put systemd/spotterd.sysusers usr/lib/sysusers.d/spotterd.conf
 put systemd/spotterd.tmpfiles usr/lib/tmpfiles.d/spotterd.conf
 put systemd/spotterd.rules usr/lib/udev/rules.d/70-spotterd.rules
+put systemd/spotterd.polkit usr/share/polkit-1/rules.d/49-spotterd.rules
 put config.yaml etc/spotterd/config.yaml
 put LICENSE usr/share/doc/spotterd/copyright
 put README.md usr/share/doc/spotterd/README.md

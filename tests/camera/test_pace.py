@@ -37,6 +37,7 @@ def test_a_recording_is_held_back_and_catches_up_nothing_after_a_pause() -> None
 def test_the_rate_is_smooth_and_falls_when_nothing_comes() -> None:
     rate = Rate()
     assert rate.fps(0) == 0
+    assert rate.age_ns(5) is None
     for n in range(1, 100):
         rate.step(n * S // 25 + (n % 2) * 2_000_000)
     now_ns = 99 * S // 25

@@ -67,7 +67,7 @@ def restart() -> str:
         return f"{UNIT} seems stuck and does not restart; restart the board"
     if done.returncode:
         why = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
-        return f"{UNIT} seems stuck and may not be restarted ({why[0]}); see systemd/README.md"
+        return f"{UNIT} seems stuck and may not be restarted ({why[0]}); see docs/cameras.md"
     return f"{UNIT} seemed stuck and was restarted"
 
 

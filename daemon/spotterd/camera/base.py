@@ -48,6 +48,23 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Vitals:
+    """How a camera does.
+
+    Attributes:
+        fps: pictures a second that it gives now, before `max_fps`.
+        age_ns: of its newest picture; None before the first.
+        reconnects: times it came back after having been lost.
+        hung: reads that hang in its driver now, in threads left behind.
+    """
+
+    fps: float
+    age_ns: int | None
+    reconnects: int
+    hung: int
+
+
+@dataclass(frozen=True, slots=True)
 class CameraStatus:
     """What people are told about a camera.
 

@@ -38,6 +38,10 @@ class Rate:
         self._period_ns = known + 0.1 * (period_ns - known) if known else period_ns
         self._last_ns = captured_ns
 
+    def age_ns(self, now_ns: int) -> int | None:
+        """Of the newest picture; None before the first."""
+        return now_ns - self._last_ns if self._last_ns else None
+
     def fps(self, now_ns: int) -> float:
         """0 until there were two; falls by itself while no more come."""
         period_ns = max(self._period_ns, now_ns - self._last_ns - self._period_ns)

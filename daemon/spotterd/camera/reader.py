@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Final, Literal
 
-from spotterd.camera.base import CameraStatus, Shot, Source
+from spotterd.camera.base import CameraStatus, Shot, Source, Vitals
 from spotterd.camera.open import open_source
 from spotterd.camera.pace import Pace, Rate
 from spotterd.camera.pool import FramePool
@@ -108,10 +108,11 @@ class CameraReader:
             return now_ns
         return self._progress_ns
 
-    @property
-    def fps(self) -> float:
-        """Pictures a second that the camera gives now, before `max_fps`."""
-        return self._rate.fps(time.monotonic_ns())
+    def vitals(self) -> Vitals:
+        """How the camera does now."""
+        now_ns = time.monotonic_ns()
+        age_ns = self._rate.age_ns(now_ns)
+        return Vitals(self._rate.fps(now_ns), age_ns, self.reconnects, self.hung)
 
     def start(self) -> None:
         """Begin to connect; returns at once."""

@@ -160,6 +160,7 @@ def camera_status(
     *,
     reason: str,
     since_ns: int,
+    warnings: tuple[str, ...] = (),
 ) -> CameraStatusPayload:
     """How a camera is; `since_ns` is CLOCK_MONOTONIC."""
     return CameraStatusPayload(
@@ -168,6 +169,7 @@ def camera_status(
         state=state,
         reason=reason,
         since=utc(at.wall_ns - (at.mono_ns - since_ns)),
+        warnings=warnings,
     )
 
 

@@ -95,9 +95,12 @@ class CameraHealth(Payload):
     """One camera since the last health message."""
 
     fps: float = Field(description="frames a second that went the whole way")
+    camera_fps: float = Field(0.0, description="pictures a second that the camera gives")
+    age_ms: float | None = Field(None, description="of its newest picture; null: none yet")
     frames: int = Field(description="since start")
     dropped: int = Field(description="since start: too old, or a newer one came")
     reconnects: int = Field(description="since start")
+    hung: int = Field(0, description="reads that hang in its driver now")
 
 
 class OutboxHealth(Payload):
@@ -157,6 +160,7 @@ class CameraStatusPayload(Stamped):
     state: Literal["online", "stalled", "offline"]
     reason: str = ""
     since: Utc
+    warnings: tuple[str, ...] = Field((), description="frozen, black, covered or blurred picture")
 
 
 class Detection(TypedDict):

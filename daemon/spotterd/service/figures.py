@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from spotterd.camera.base import Vitals
 from spotterd.health.board import BoardFigures
 from spotterd.health.host import HostFigures
-from spotterd.health.meters import Figures
+from spotterd.health.meters import CameraFigures, Figures
 from spotterd.publish.mqtt import MqttLink
 from spotterd.publish.outbox import Outbox
 from spotterd.publish.payloads import (
@@ -24,7 +25,7 @@ def figures(
     board: BoardFigures,
     link: MqttLink,
     outbox: Outbox,
-    reconnects: Mapping[str, int],
+    cameras: Mapping[str, Vitals],
 ) -> dict[str, Any]:
     """Fields of `HealthPayload`."""
     return {
@@ -34,15 +35,7 @@ def figures(
         "dropped": sum(camera.dropped for camera in told.cameras),
         "errors": told.errors + link.counts.crashes,
         "queues": {queue.name: queue.depth for queue in told.queues},
-        "cameras": {
-            camera.name: CameraHealth(
-                fps=round(camera.fps, 2),
-                frames=camera.done,
-                dropped=camera.dropped,
-                reconnects=reconnects.get(camera.name, 0),
-            )
-            for camera in told.cameras
-        },
+        "cameras": {one.name: _camera(one, cameras[one.name]) for one in told.cameras},
         "link": LinkHealth(
             reconnects=max(0, link.counts.connects - 1),
             dropped=link.dropped,
@@ -58,6 +51,18 @@ def figures(
         ),
         "host": _host(host, board),
     }
+
+
+def _camera(told: CameraFigures, vitals: Vitals) -> CameraHealth:
+    return CameraHealth(
+        fps=round(told.fps, 2),
+        camera_fps=round(vitals.fps, 2),
+        age_ms=None if vitals.age_ns is None else round(vitals.age_ns / 1e6, 1),
+        frames=told.done,
+        dropped=told.dropped,
+        reconnects=vitals.reconnects,
+        hung=vitals.hung,
+    )
 
 
 def _latency(told: Figures) -> Latency | None:

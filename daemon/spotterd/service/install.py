@@ -21,6 +21,7 @@ FILES = {
     "spotterd.sysusers": Path("/etc/sysusers.d/spotterd.conf"),
     "spotterd.tmpfiles": Path("/etc/tmpfiles.d/spotterd.conf"),
     "spotterd.rules": Path("/etc/udev/rules.d/70-spotterd.rules"),
+    "spotterd.polkit": Path("/etc/polkit-1/rules.d/49-spotterd.rules"),
 }
 KEPT = (Path("/etc/spotterd"), Path("/var/lib/spotterd"), Path("/var/cache/spotterd"))
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from spotterd.camera.base import CameraStatus
+from spotterd.camera.base import CameraStatus, Vitals
 from spotterd.camera.reader import CONNECT_LIMIT_S, CameraReader
 from spotterd.config.schema import Config
 from spotterd.data import Frame
@@ -116,9 +116,9 @@ class Pipeline:
         return {name: r.error for name, r in self._readers.items() if r.error is not None}
 
     @property
-    def reconnects(self) -> dict[str, int]:
-        """By camera, since the start."""
-        return {name: reader.reconnects for name, reader in self._readers.items()}
+    def cameras(self) -> dict[str, Vitals]:
+        """How each camera does."""
+        return {name: reader.vitals() for name, reader in self._readers.items()}
 
     def start(self) -> None:
         """Start all threads."""

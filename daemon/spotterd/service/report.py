@@ -99,6 +99,7 @@ class Report:
             status.state,
             reason=status.reason,
             since_ns=status.since_ns,
+            warnings=status.warnings,
         )
         self._retain(self.topics.camera_status(name), payload)
         self._window.put_camera(name, status.state, status.reason)

@@ -246,7 +246,7 @@ class Daemon:
                 board=board,
                 link=self._link,
                 outbox=self._outbox,
-                reconnects=pipeline.reconnects,
+                cameras=pipeline.cameras,
             )
         )
 

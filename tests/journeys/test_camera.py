@@ -1,0 +1,65 @@
+"""Cameras that fail while the daemon runs, as a subscriber sees it."""
+
+from pathlib import Path
+
+import yaml
+
+from brokers import Broker
+from camera.rtsp import servers
+from journeys.daemon import daemon
+
+
+def test_a_dead_camera_is_told_comes_back_and_slows_no_other(
+    broker: Broker, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("viewer:hidden\n")
+    with servers() as make:
+        server = make("viewer:hidden")
+        roof = {"source": server.url, "credentials_file": str(secret), "max_fps": 5}
+        yard = {"source": "sim:?fps=5&size=320x256"}
+        config = tmp_path / "config.yaml"
+        config.write_text(
+            yaml.safe_dump({"cameras": {"roof": roof, "yard": yard}, "health": {"interval_s": 1}})
+        )
+        with daemon(broker, tmp_path, "--config", config) as one:
+            one.wait_for("camera/roof/status", is_in("online"))
+            one.wait_for_state("running")
+
+            server.kill()
+            told = one.wait_for("camera/roof/status", is_in("offline"))
+            assert "broke off" in told["reason"]
+            assert "roof" in one.wait_for_state("degraded")["reason"]
+            before = one.wait_for("health")["cameras"]["yard"]
+            later = [one.wait_for("health")["cameras"]["yard"] for _ in range(3)][-1]
+            assert later["frames"] > before["frames"]
+            assert later["reconnects"] == 0
+
+            server.start()
+            assert one.wait_for("camera/roof/status", is_in("online"))["warnings"] == []
+            one.wait_for_state("running")
+            roof = one.wait_for("health", lambda told: told["cameras"]["roof"]["camera_fps"] > 0)
+            assert roof["cameras"]["roof"]["reconnects"] == 1
+            assert roof["cameras"]["roof"]["hung"] == 0
+            one.process.terminate()
+            one.wait_for("availability", lambda payload: payload == "stopped")
+            status, stderr = one.end()
+    assert status == 0
+    assert "hidden" not in stderr + str(one.heard)
+    assert stderr.count("camera.reader: Camera roof") == 2  # one line lost, one line back
+
+
+def test_cameras_that_are_not_there_are_waited_for(broker: Broker, tmp_path: Path) -> None:
+    cameras = {"roof": {"source": "usb:97"}, "yard": {"source": "rtsp://u:hidden@127.0.0.1:1/x"}}
+    config = tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump({"cameras": cameras}))
+    with daemon(broker, tmp_path, "--config", config) as one:
+        for name, said in (("roof", "/dev/video97 is not there"), ("yard", "No video from")):
+            one.wait_for(f"camera/{name}/status", lambda told, said=said: said in told["reason"])
+        one.wait_for_state("degraded")
+        assert one.process.poll() is None
+        assert "hidden" not in str(one.heard)
+
+
+def is_in(state: str):
+    return lambda told: told["state"] == state
