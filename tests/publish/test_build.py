@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 import timeit
 from pathlib import Path
 
@@ -83,7 +84,9 @@ def test_a_frame_costs_less_than_a_tenth_of_a_millisecond() -> None:
         built = build.detections(ORIGIN, FRAME, seen, LABELS, synced=True, latency_ms=31)
         return built.to_bytes()
 
-    assert min(timeit.repeat(once, number=200, repeat=5)) / 200 < 100e-6
+    # CPU time of this thread, the best of many short runs: other work on the machine is not ours.
+    best_s = min(timeit.repeat(once, timer=time.thread_time, number=20, repeat=50)) / 20
+    assert best_s < 100e-6
 
 
 def event(kind: str = "end", end_ns: int | None = 5 * S) -> EventPayload:
