@@ -3,6 +3,7 @@
 #   out/pycuda/wheel/            the wheel, for the Python of .venv (carry it to a GPU machine of that Python)
 #   out/pycuda/site/             the wheel and what it imports, for PYTHONPATH
 #   out/pycuda/{nodevice,host}/  libcuda.so.1: no device at all; a device in the host's memory
+#   out/pycuda/stubs/            type stubs of TensorRT 10.13, to hold our stand-in against
 #   out/pycuda/cubin/            the letterbox kernel, compiled by NVIDIA's compiler
 # The CUDA headers come from NVIDIA's wheels. Needs gcc, g++ and nm.
 set -euo pipefail
@@ -20,6 +21,9 @@ pip install --no-deps nvidia-cuda-{runtime,nvcc,crt,cccl,profiler-api} nvidia-nv
 pip download --no-deps --no-binary pycuda --no-build-isolation -d "$out/build" "pycuda==$version"
 tar xf "$out/build/pycuda-$version.tar.gz" -C "$out/build"
 cuda=$(echo "$out"/build/venv/lib/python3.*/site-packages/nvidia/cu1*)
+
+pip download --no-deps -d "$out/build" tensorrt-stubs==10.13.0.35.1
+"$python" -m zipfile -e "$out"/build/tensorrt_stubs*.whl "$out/stubs"
 
 log "compiling (about two minutes)"
 cd "$out/build/pycuda-$version"

@@ -109,7 +109,9 @@ class Engines(Section):
         "auto", description="auto: the fastest that passes the accuracy gate"
     )
     threads: int = Field(0, ge=0, le=256, description="CPU threads of ONNX Runtime; 0: all cores")
-    slots: int = Field(2, ge=1, le=16, description="frames in flight on the GPU")
+    slots: int = Field(
+        3, ge=1, le=16, description="frames held by the GPU path: copied, computed, decoded"
+    )
     zero_copy: Literal["auto", "on", "off"] = Field(
         "auto", description="the GPU reads the CPU's memory; auto: where they share it (Jetson)"
     )

@@ -47,7 +47,7 @@ class Recipe:
     """
 
     load: Callable[[], Engine]
-    slots: int = 2
+    slots: int = 3
     zero_copy: bool = False
     graphs: bool = True
     kernels: Path | None = None
