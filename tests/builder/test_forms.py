@@ -97,9 +97,20 @@ def test_fp16_keeps_float32_inputs_outputs_and_decoding(
     assert casts == 2, "in, and out of the last convolution; no detours"
 
 
-def test_a_missing_range_is_named(model: onnx.ModelProto) -> None:
-    with pytest.raises(FallBackError, match=r"1 of 3 activations \(r2 for one"):
-        for_tensorrt(model, {"r0": (0, 1), "r1": (0, 1)})
+def test_what_has_no_range_stays_float(model: onnx.ModelProto) -> None:
+    for known in (
+        for_tensorrt(model, {"r0": (0, 1), "r1": (0, 1)}),
+        for_cpu(model, {n: r for n, r in LIMITS.items() if n != "c3"}, narrow=False),
+    ):
+        count = Counter(node.op_type for node in known.graph.node)
+        assert count["QuantizeLinear"] >= 2
+        assert np.abs(run(known) - run(model)).max() < 0.1
+
+
+def test_ranges_of_another_network_are_refused(model: onnx.ModelProto) -> None:
+    for limits in ({}, {"r0": (0.0, 1.0)}, {"x": (0.0, 1.0)}):
+        with pytest.raises(FallBackError, match="of 3 convolutions that INT8 could replace"):
+            for_tensorrt(model, limits)
 
 
 def test_ranges_are_measured_one_picture_at_a_time(model: onnx.ModelProto) -> None:

@@ -26,7 +26,7 @@ def for_tensorrt(model: onnx.ModelProto, limits: Limits) -> onnx.ModelProto:
     """The form that NVIDIA's parser takes.
 
     Raises:
-        FallBackError: an activation has no range.
+        FallBackError: half of the convolutions or more lack a range.
     """
     return _quantized(
         model,
@@ -39,7 +39,6 @@ def for_tensorrt(model: onnx.ModelProto, limits: Limits) -> onnx.ModelProto:
             "OpTypesToExcludeOutputQuantization": [CONVOLUTION],
             "QDQKeepRemovableActivations": True,
         },
-        needed=layout(prepared(model)).inputs,
     )
 
 
@@ -52,7 +51,7 @@ def for_cpu(model: onnx.ModelProto, limits: Limits, *, narrow: bool) -> onnx.Mod
         narrow: 7-bit weights: without VNNI, sums of 8-bit products overflow 16 bits.
 
     Raises:
-        FallBackError: an activation has no range.
+        FallBackError: half of the convolutions or more lack a range.
     """
     return _quantized(
         model,
@@ -60,7 +59,6 @@ def for_cpu(model: onnx.ModelProto, limits: Limits, *, narrow: bool) -> onnx.Mod
         activations=QuantType.QUInt8,
         operators=(CONVOLUTION, *BETWEEN),
         options={"ActivationSymmetric": False},
-        needed=layout(prepared(model)).activations,
         narrow=narrow,
     )
 
@@ -72,15 +70,16 @@ def _quantized(
     activations: QuantType,
     operators: tuple[str, ...],
     options: dict[str, object],
-    needed: tuple[str, ...],
     narrow: bool = False,
 ) -> onnx.ModelProto:
     named = prepared(model)
-    missing = [name for name in needed if name not in limits]
-    if missing:
+    found = layout(named)
+    unknown = _without_range(named, operators, {*found.activations} - {*limits})
+    lost = [name for name in found.quantizable if name in unknown]
+    if 2 * len(lost) >= len(found.quantizable):
         raise FallBackError(
-            f"there is no calibration range for {len(missing)} of {len(needed)} activations "
-            f"({missing[0]} for one)"
+            f"there are no calibration ranges for {len(lost)} of {len(found.quantizable)} "
+            "convolutions that INT8 could replace"
         )
     data = {
         # Zero must be a level of every scale: padding and ReLU give exact zeros.
@@ -95,10 +94,23 @@ def _quantized(
         activation_qType=activations,
         tensors_range=TensorsData(CalibrationMethod.MinMax, data),
         nodes_to_quantize=[],
-        nodes_to_exclude=list(layout(named).float_nodes),
+        nodes_to_exclude=[*found.float_nodes, *unknown],
         op_types_to_quantize=list(operators),
         extra_options={"WeightSymmetric": True, **options},
     )
     quantizer.quantize_model()
     made: onnx.ModelProto = quantizer.model.model
     return made
+
+
+def _without_range(
+    model: onnx.ModelProto, operators: tuple[str, ...], unknown: set[str]
+) -> set[str]:
+    """Nodes that read, or whose form needs, an activation without a range: they stay float."""
+    both_ends = len(operators) > 1  # else only what convolutions read is quantized
+    return {
+        node.name
+        for node in model.graph.node
+        if node.op_type in operators
+        and unknown & {*node.input, *(node.output if both_ends else ())}
+    }
