@@ -31,7 +31,7 @@ def test_a_calibrated_engine_is_built_gated_kept_and_found_again(wanting: Wantin
     assert sidecar.precision == "int8"
     assert sidecar.calibrated_by == "18 pictures"
     assert sidecar.figures is not None
-    assert (sidecar.figures.recall, sidecar.figures.ap50) == (1, 1)
+    assert min(sidecar.figures.recall, sidecar.figures.ap50) > 0.95
     assert sidecar.figures.reference >= 30
     fractions = [fraction for fraction, _ in told]
     assert fractions == sorted(fractions)
@@ -163,7 +163,7 @@ def test_ranges_of_something_else_are_not_used(
 def test_ranges_that_lack_an_activation_are_told(wanting: Wanting, tmp_path: Path) -> None:
     shipped(wanting()[0], ranges={"r0": [0.0, 1.0]})
     wanted, store = wanting(calibration=str(tmp_path / "none"))
-    assert "no calibration range for 7 of 8" in build(wanted, store, silent).sidecar.refusals
+    assert "3 of 3 convolutions" in build(wanted, store, silent).sidecar.refusals
 
 
 def test_a_slower_int8_is_refused_for_auto_only(

@@ -110,6 +110,11 @@ class Builder(BuilderParts):
         notes: dict[str, Any] = {"fp16": config.get_flag(BuilderFlag.FP16)}
         if not config.get_flag(BuilderFlag.INT8):
             return notes
+        explicit = network.model is not None and any(
+            node.op_type == "QuantizeLinear" for node in network.model.graph.node
+        )
+        if explicit and config.int8_calibrator is None:
+            return {**notes, "int8": True}
         if config.int8_calibrator is None:
             text = "Calibration failure occurred with no scaling factors detected."
             self.logger.log(Severity.ERROR, text)

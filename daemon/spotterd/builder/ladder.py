@@ -15,7 +15,7 @@ from spotterd.builder.truth import alike, read_picture, timed
 from spotterd.builder.wanted import Wanted
 from spotterd.config.schema import Precision
 from spotterd.data import Detections
-from spotterd.errors import FallBackError, RetryError
+from spotterd.errors import BadInputError, FallBackError, RetryError
 from spotterd.inference.detector import Detector
 from spotterd.inference.onnx import OnnxBackend
 
@@ -113,7 +113,7 @@ class _Climb:
             if not road.make(precision, self.calibration, path, making):
                 return Tried(precision=precision), False
             figures = self._figures(precision, path, part(report, MAKING, 1.0))
-        except FallBackError as error:
+        except (FallBackError, BadInputError) as error:  # the latter: a picture has vanished
             return Tried(precision=precision, refused=str(error).rstrip(".")), False
         except OSError as error:
             raise RetryError(

@@ -74,6 +74,8 @@ class TensorRtRoad:
                     timings=calibration.kept("timings"),
                 )
                 plan = self._built(model, settings, part(report, 0.4, 1))
+        except gpu.errors as error:
+            raise FallBackError(f"the GPU failed: {error}") from error
         finally:
             gpu.close()
         out.write_bytes(plan.data)
