@@ -15,7 +15,7 @@ EXTRAS = {
     # JetPack brings tensorrt; apt brings systemd and gi. No aarch64 wheels exist for these.
     "jetson": ["pycuda>=2024.1", "systemd-python>=235"],
     "metrics": ["prometheus-client>=0.20"],
-    # NVIDIA's real ONNX parser and builder without a GPU (1.2 GB): tests build engines with it.
+    # NVIDIA's real ONNX parser and builder without a GPU (230 MB): tests build engines with it.
     "nvidia-ci": ["tensorrt-rtx-cu13-libs==1.7.1.116", "tensorrt-rtx-cu13-bindings==1.7.1.116"],
     # Figures of discrete GPUs, and of Thor.
     "nvml": ["nvidia-ml-py>=12"],

@@ -29,9 +29,8 @@ def build(
     store = engine_store(settings.engines)
     if force:
         store.drop(wanted.identity)
-    engine = store.load(wanted.identity)
-    built = engine is None
-    engine = engine or _built(wanted)
+    built = store.load(wanted.identity) is None
+    engine = engine_of(wanted)
     told = _summary(wanted, engine, built=built)
     if as_json:
         import json
@@ -39,6 +38,13 @@ def build(
         print(json.dumps(told))
     else:
         _print_table(told, engine)
+
+
+def engine_of(wanted: "Wanted") -> "Engine":
+    """The kept engine, or one that is built now."""
+    from spotterd.builder.wanted import engine_store
+
+    return engine_store(wanted.engines).load(wanted.identity) or _built(wanted)
 
 
 def _built(wanted: "Wanted") -> "Engine":

@@ -10,10 +10,13 @@ from spotterd.cli.common import ConfigOption, JsonOption, progress
 
 if TYPE_CHECKING:
     from spotterd.builder.score import Score
-    from spotterd.config.schema import Config
+    from spotterd.builder.truth import Labelled
+    from spotterd.builder.wanted import Wanted
+    from spotterd.config.schema import Precision
 
 LOWEST_SCORE = 0.01  # average precision looks at the whole curve
 MOST_DETECTIONS = 100  # a picture, as COCO counts
+MAKING = 0.3  # share of the time that making an engine takes
 
 
 def evaluate(
@@ -24,70 +27,66 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Measure AP, F1 and false alarms on labelled pictures, per precision."""
+    from spotterd.builder.truth import load_truth
+    from spotterd.builder.wanted import want
     from spotterd.config.load import load
 
     settings = load(config)
-    scores = {
-        name: _measure(settings, name, images, annotations) for name in _precisions(precision)
-    }
+    precisions = _precisions(precision)
+    wanted = want(settings.detector, settings.engines)
+    truth = load_truth(images, annotations, wanted.labels)
+    scores = {name: _measured(wanted, name, truth) for name in precisions}
     if as_json:
-        _print_json(scores, annotations, settings)
+        _print_json(scores, len(truth), settings.detector.score)
     else:
         _print_table(scores, settings.detector.score)
 
 
-def _precisions(text: str) -> list[str]:
+def _precisions(text: str) -> list["Precision"]:
     from typing import get_args
 
     from spotterd.config.schema import Precision
     from spotterd.errors import BadInputError
 
+    known = {str(name): name for name in get_args(Precision)}
     names = [name.strip() for name in text.split(",")]
-    unknown = [name for name in names if name not in get_args(Precision)]
+    unknown = [name for name in names if name not in known]
     if unknown:
-        raise BadInputError(f"Unknown precision '{unknown[0]}'. Known: fp32, fp16, int8.")
-    return names
+        raise BadInputError(f"Unknown precision '{unknown[0]}'. Known: {', '.join(known)}.")
+    return [known[name] for name in names]
 
 
-def _measure(settings: "Config", precision: str, images: Path, annotations: Path) -> "Score":
+def _measured(wanted: "Wanted", precision: "Precision", truth: list["Labelled"]) -> "Score":
+    """One precision on all pictures, whatever the gate says of it."""
+    from spotterd.builder.progress import part
     from spotterd.builder.score import score
-    from spotterd.builder.truth import load_truth, look
+    from spotterd.builder.truth import look
+    from spotterd.builder.ungated import opened
+    from spotterd.builder.wanted import engine_store
     from spotterd.inference.detector import Detector
-    from spotterd.inference.model import labels_of
-    from spotterd.inference.open import open_backend
 
-    backend = open_backend(settings.detector, settings.engines)
-    try:
-        labels = labels_of(backend.model, settings.detector.labels)
-        truth = load_truth(images, annotations, labels)
-        detector = Detector(backend, labels, LOWEST_SCORE, settings.detector.iou, MOST_DETECTIONS)
-        with progress(precision) as show:
+    seen = wanted.detector
+    store = engine_store(wanted.engines)
+    with progress(precision) as show:
+        looking = part(show, MAKING, 1.0)
+        with opened(wanted, store, precision, part(show, 0.0, MAKING)) as backend:
+            detector = Detector(backend, wanted.labels, LOWEST_SCORE, seen.iou, MOST_DETECTIONS)
             found, taken_ms = look(
                 detector,
                 [item.path for item in truth],
-                lambda done: show(done / len(truth), f"{done} of {len(truth)}"),
+                lambda done: looking(done / len(truth), f"picture {done} of {len(truth)}"),
             )
-    finally:
-        backend.close()
-    return score(truth, found, labels, settings.detector.score, round(median(taken_ms), 2))
+    return score(truth, found, wanted.labels, seen.score, round(median(taken_ms), 2))
 
 
-def _print_json(scores: dict[str, "Score"], annotations: Path, settings: "Config") -> None:
+def _print_json(scores: "dict[Precision, Score]", images: int, threshold: float) -> None:
     import json
 
-    pictures = len(json.loads(annotations.read_text(encoding="utf-8"))["images"])
-    print(
-        json.dumps(
-            {
-                "images": pictures,
-                "threshold": settings.detector.score,
-                "precisions": {name: scores[name].model_dump() for name in scores},
-            }
-        )
-    )
+    tree = {name: score.model_dump() for name, score in scores.items()}
+    print(json.dumps({"images": images, "threshold": threshold, "precisions": tree}))
 
 
-def _print_table(scores: dict[str, "Score"], threshold: float) -> None:
+def _print_table(scores: "dict[Precision, Score]", threshold: float) -> None:
     from rich.console import Console
     from rich.table import Table
 

@@ -8,6 +8,7 @@ from spotterd.cli import config, service
 from spotterd.cli.bench import bench
 from spotterd.cli.build import build
 from spotterd.cli.calibrate import calibrate
+from spotterd.cli.compare import compare
 from spotterd.cli.demo import demo
 from spotterd.cli.detect import detect
 from spotterd.cli.doctor import doctor
@@ -29,6 +30,7 @@ app.command()(run)
 app.command()(watch)
 app.command()(detect)
 app.command()(evaluate)
+app.command()(compare)
 app.command()(build)
 app.command()(calibrate)
 app.command()(bench)
