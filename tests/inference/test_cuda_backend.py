@@ -130,7 +130,7 @@ def test_shared_memory_is_used_in_place(tmp_path, device):
 def test_zero_copy_can_be_left_off(tmp_path, device):
     device.integrated = True
     path = plan_file(tmp_path, trt11)
-    backend = open_plan(trt11, path, zero_copy="off")
+    backend = open_plan(trt11, path, zero_copy="off", slots=2)
     assert device.used_bytes == 2 * 2 * 3 * SIDE * SIDE * 4
     backend.close()
 
