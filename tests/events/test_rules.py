@@ -97,6 +97,8 @@ def test_a_track_is_told_about_once_from_start_to_end() -> None:
 def test_an_aircraft_that_leaves_the_picture_left() -> None:
     story = Story().at(0, track()).at(1, track(at=(991, 250))).at(3)
     assert story.told[-1] == ("end", "left")
+    coasted = Story().at(0, track()).at(1, track(at=(995, 250), seen=False)).at(3)
+    assert coasted.told[-1] == ("end", "left")
 
 
 def test_birds_and_other_unwanted_classes_are_not_told_about() -> None:

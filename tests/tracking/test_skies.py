@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from helpers import shared
+from spotterd.camera.sim import Sim, SimOptions
 from spotterd.data import Detections
 from spotterd.tracking.params import Params
 from spotterd.tracking.tracker import Tracker
@@ -72,6 +73,23 @@ def test_the_motion_of_real_clips(clip: str, every: int) -> None:
     print(clip, every, score)
     assert score.idf1 >= 0.85
     assert score.switches == 0
+
+
+def test_the_truth_of_the_made_up_camera() -> None:
+    """Flights come and go over the edges, and cross."""
+    options = SimOptions(seconds=60, fps=15, live=False, craft=3)
+    camera, tracker, rng = Sim(options), Tracker(Params()), np.random.default_rng(1)
+    rows = []
+    for n in range(60 * 15):
+        truth = camera.truth(n)
+        seen = poorly(truth.xyxy.astype(float), options.size_wh, rng)
+        tracks = tracker.step(seen, n * 10**9 // 15, options.size_wh)
+        tracks = tracks[tracks.confirmed & tracks.seen]
+        rows.append((truth.id, truth.xyxy, tracks.id, tracks.xyxy))
+    score = mot.score(rows)
+    print("sim:", score)
+    assert score.idf1 >= 0.8
+    assert score.switches <= 3
 
 
 def labels_followed(entry: dict, every: int):

@@ -91,6 +91,15 @@ def test_unseen_tracks_move_on_and_end_in_time() -> None:
     assert len(tracker.step(Detections.empty(), 3 * SECOND, WH)) == 0
 
 
+def test_who_left_over_an_edge_is_not_taken_for_the_next_who_comes_in() -> None:
+    tracker = Tracker(Params())
+    fly(tracker, np.arange(0, 2, 0.1), lambda t: (520 + 60 * t, 200))
+    gone = [tracker.step(Detections.empty(), int(t * SECOND), WH) for t in np.arange(2, 2.8, 0.1)]
+    assert [len(tracks) for tracks in (gone[0], gone[-1])] == [1, 0]
+    other = fly(tracker, np.arange(2.8, 4, 0.1), lambda t: (800 - 60 * t, 210))
+    assert other.id.tolist() == [2]
+
+
 def test_a_glimpse_is_forgotten_soon() -> None:
     tracker = Tracker(Params())
     fly(tracker, [0])

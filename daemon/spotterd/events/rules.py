@@ -23,6 +23,7 @@ class Rules:
         self._camera = camera
         self._watched: dict[int, Watched] = {}
         self._places = Places()
+        self._leaving: set[int] = set()  # tracks that should be at the edge of the picture, or out
         self._time_ns: int | None = None
         self._now_s = 0.0  # goes on with the stream's time, and never back
 
@@ -46,6 +47,7 @@ class Rules:
         self._time_ns = time_ns
         quiet = local_time is not None and self.settings.is_quiet(local_time)
         events = list(self._ends(set(tracks.id.tolist()), time_ns))
+        self._leaving = set(tracks.id[is_cut(tracks.xyxy, frame_wh)].tolist())
         confirmed = dict(zip(tracks.id.tolist(), tracks.confirmed.tolist(), strict=True))
         for watched, sight in self._sightings(tracks, time_ns, frame_wh):
             moved = watched.look(sight, self.settings, self._now_s)
@@ -86,11 +88,10 @@ class Rules:
             (middle / frame_wh).tolist(),
             (size / frame_wh).tolist(),
             worth(seen, frame_wh).tolist(),
-            is_cut(seen.xyxy, frame_wh).tolist(),
             strict=True,
         )
-        for track, first_ns, label, score, xyxy, (x, y), (w, h), value, cut in columns:
-            sight = Sight(label, score, xyxy, (x, y), (w, h), value, cut, time_ns)
+        for track, first_ns, label, score, xyxy, (x, y), (w, h), value in columns:
+            sight = Sight(label, score, xyxy, (x, y), (w, h), value, time_ns)
             watched = self._watched.get(track)
             if watched is None:
                 watched = self._watched[track] = Watched(track, first_ns, sight)
@@ -116,7 +117,7 @@ class Rules:
             watched = self._watched.pop(track)
             if watched.state is State.OPEN:
                 self._places.leave(watched.sight.xyxy, self._now_s)
-                yield self._end(watched, "left" if watched.sight.cut else "lost", time_ns)
+                yield self._end(watched, "left" if track in self._leaving else "lost", time_ns)
 
     def _tell(
         self, watched: Watched, kind: Literal["start", "update"], reason: str, time_ns: int

@@ -22,7 +22,6 @@ class Sight(NamedTuple):
     Attributes:
         centre: x and y in 0..1 of the picture; `size` likewise.
         worth: see `views.worth`.
-        cut: the edge of the frame cuts it.
         at_ns: stream time.
     """
 
@@ -32,7 +31,6 @@ class Sight(NamedTuple):
     centre: Point
     size: Point
     worth: float
-    cut: bool
     at_ns: int
 
 

@@ -22,7 +22,8 @@ class Params:
         confirm_score: least mean score of its sightings for a track to be confirmed.
         confirm_hits: least number of them.
         confirm_s: least age in seconds.
-        tentative_s: an unconfirmed track is forgotten when unseen for longer, in seconds.
+        tentative_s: an unconfirmed track is forgotten when unseen for longer, in seconds; so is one
+            that should be outside of the picture by now.
         lost_s: so is a confirmed one; until then it is looked for where it should be.
         reach: how far around a prediction to look, in object sizes, on top of the uncertainty.
         agility: usual acceleration, in object sizes per second squared.

@@ -87,7 +87,7 @@ class Tracker:
         self.reset()
 
     def reset(self) -> None:
-        """Forget all tracks (the camera was lost or turned); their ids are not used again."""
+        """Forget all tracks, as when the camera was away; their ids are not used again."""
         none = np.empty(0)
         self._motion = Motion.begin(np.empty((0, 4)), self._diagonal)
         self._lives = Lives.begin(self._next_id, 0, none, none.astype(np.int64))
@@ -208,8 +208,14 @@ class Tracker:
         )
 
     def _end(self) -> None:
-        lives, params = self._lives, self.params
-        stays = lives.unseen_s <= np.where(lives.confirmed, params.lost_s, params.tentative_s)
+        """Forget who was unseen for too long; soon, if it should be outside of the picture.
+
+        Else the next one that comes in over the same edge would be taken for it.
+        """
+        lives, params, centre = self._lives, self.params, self._motion.at[:, :2]
+        inside = (centre >= 0.0) & (centre <= self._frame_wh)
+        patient = lives.confirmed & inside[:, 0] & inside[:, 1]
+        stays = lives.unseen_s <= np.where(patient, params.lost_s, params.tentative_s)
         if not stays.all():
             self._lives, self._motion = lives[stays], self._motion[stays]
 
