@@ -35,7 +35,7 @@ class Listener:
     def frame(self, frame, seen, labels) -> None:
         """For the local page."""
 
-    def event(self, event, timeline, backend, jpeg) -> None:
+    def event(self, event, timeline, jpeg) -> None:
         self.events.append((event, jpeg))
 
     def snapshot(self, camera, jpeg) -> None:

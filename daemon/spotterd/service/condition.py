@@ -18,6 +18,8 @@ class Facts:
         waiting_for: cameras that have not given their first picture.
         heat: sentence about frames left out to keep the board cool, or empty.
         late: sentence about stages without progress, or empty.
+        building: what a build is doing, or empty.
+        no_engine: why there is no engine after a build, or empty.
         running: sentence for people while all is well.
     """
 
@@ -25,6 +27,8 @@ class Facts:
     waiting_for: set[str] = field(default_factory=set)
     heat: str = ""
     late: str = ""
+    building: str = ""
+    no_engine: str = ""
     running: str = ""
 
 
@@ -33,9 +37,11 @@ def condition(facts: Facts, uptime_s: float) -> tuple[State, str]:
     if facts.waiting_for and uptime_s < STARTING_S:
         return "starting", f"Waiting for the first picture of {_names(facts.waiting_for)}."
     trouble = [f"Camera {name}: {why}" for name, why in _troubled(facts) if why]
-    trouble += [sentence for sentence in (facts.late, facts.heat) if sentence]
+    trouble += [sentence for sentence in (facts.late, facts.heat, facts.no_engine) if sentence]
     if trouble:
         return "degraded", " ".join(trouble)
+    if facts.building:
+        return "building", f"{facts.building}. Meanwhile: {facts.running}"
     return "running", facts.running
 
 

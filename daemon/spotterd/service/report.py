@@ -15,8 +15,6 @@ from spotterd.camera.base import CameraStatus
 from spotterd.data import Detections, Event, Frame, Tracks
 from spotterd.health.clock import clock_synced
 from spotterd.health.window import ShownEvent, Window
-from spotterd.inference.base import Backend
-from spotterd.inference.detector import Detector
 from spotterd.publish import build
 from spotterd.publish.base import Message, Moment
 from spotterd.publish.build import Origin, Timeline
@@ -33,6 +31,7 @@ from spotterd.publish.payloads import (
 )
 from spotterd.publish.topics import Topics
 from spotterd.service.condition import State
+from spotterd.service.engine import Loaded
 from spotterd.version import __version__
 
 TOLD_VERSIONS = ("numpy", "opencv-python", "onnxruntime", "paho-mqtt", "tensorrt", "pycuda")
@@ -63,28 +62,43 @@ class Report:
         self._window = window
         self._seq = itertools.count(1)
         self._keep = keep
+        self._engine: EngineOfEvent | None = None
 
-    def state(self, state: State, reason: str) -> None:
-        """What the daemon is doing."""
-        payload = StatePayload(**self.origin.stamp(_now()), state=state, reason=reason)
+    def state(
+        self, state: State, reason: str, progress: float | None = None, eta_s: float | None = None
+    ) -> None:
+        """What the daemon is doing; and how far a build is (0..1), where there is one."""
+        payload = StatePayload(
+            **self.origin.stamp(_now()),
+            state=state,
+            reason=reason,
+            progress=progress,
+            eta_s=eta_s,
+        )
         self._retain(self.topics.state, payload)
         self._window.put_state(state, reason)
 
-    def info(self, detector: Detector, cameras: Sequence[str]) -> None:
+    def info(self, loaded: Loaded, cameras: Sequence[str]) -> None:
         """What runs here."""
-        backend, model = detector.backend, detector.backend.model
+        backend, model = loaded.detector.backend, loaded.detector.backend.model
         height, width = model.input_hw
+        figures = loaded.engine.sidecar.figures if loaded.engine else None
+        self._engine = EngineOfEvent(key=loaded.key, precision=backend.precision)
         payload = InfoPayload(
             **self.origin.stamp(_now()),
             versions={"spotterd": __version__, "python": platform.python_version(), **_versions()},
             model=ModelInfo(
                 name=model.name,
                 sha256=model.sha256,
-                labels=detector.labels,
+                labels=loaded.detector.labels,
                 input_wh=(width, height),
             ),
             engine=EngineInfo(
-                key="", backend=backend.name, device=backend.device, precision=backend.precision
+                key=loaded.key,
+                backend=backend.name,
+                device=backend.device,
+                precision=backend.precision,
+                gate=figures.model_dump() if figures else None,
             ),
             cameras=tuple(cameras),
         )
@@ -134,7 +148,7 @@ class Report:
         self._window.put_frame(frame, seen, labels)
 
     def event(
-        self, event: Event, timeline: Timeline, backend: Backend | None, jpeg: bytes | None
+        self, event: Event, timeline: Timeline, jpeg: bytes | None
     ) -> None:
         """Something in the life of a track, with the best view of it so far; durable."""
         latency_ns = time.monotonic_ns() - timeline.at(event.at_ns).mono_ns
@@ -143,7 +157,7 @@ class Report:
             next(self._seq),
             event,
             timeline,
-            engine=EngineOfEvent(key="", precision=backend.precision) if backend else None,
+            engine=self._engine,
             latency_ms=latency_ns / 1e6,
         )
         self._happened(payload)

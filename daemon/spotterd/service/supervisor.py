@@ -4,11 +4,12 @@ import logging
 import secrets
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
 from spotterd import paths
+from spotterd.builder.wire import Progress
 from spotterd.config.schema import Config
 from spotterd.errors import BadInputError, RetryError, SpotterdError
 from spotterd.health.board import BoardProbe
@@ -17,8 +18,6 @@ from spotterd.health.host import HostFigures, HostProbe
 from spotterd.health.meters import Figures, Meters
 from spotterd.health.web import open_web
 from spotterd.health.window import Window
-from spotterd.inference.detector import Detector
-from spotterd.inference.open import open_detector
 from spotterd.publish.base import Message
 from spotterd.publish.build import Origin
 from spotterd.publish.mqtt import MqttLink
@@ -26,11 +25,20 @@ from spotterd.publish.outbox import Outbox
 from spotterd.publish.pictures import PictureRing
 from spotterd.publish.topics import Topics
 from spotterd.service.condition import Facts, State, condition
+from spotterd.service.engine import (
+    Building,
+    EngineKeeper,
+    EngineNews,
+    EngineReady,
+    Loaded,
+    NoEngine,
+)
 from spotterd.service.figures import figures
 from spotterd.service.pipeline import CameraTold, FirstFrame, News, Pipeline
 from spotterd.service.report import Report
 from spotterd.service.systemd import Notifier, watchdog_limit_s
-from spotterd.service.watchdog import Progress, judge
+from spotterd.service.watchdog import Progress as SignOfLife
+from spotterd.service.watchdog import judge
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +62,7 @@ class PictureTaken:
     jpeg: bytes
 
 
-Note: TypeAlias = Stop | PictureTaken | News
+Note: TypeAlias = Stop | PictureTaken | EngineNews | News
 
 
 class Daemon:
@@ -105,7 +113,8 @@ class Daemon:
             paths.state_dir() / "pictures", pictures.keep, pictures.keep_mb << 20
         )
         self._facts = Facts(waiting_for=set(config.cameras))
-        self._told: tuple[State, str] | None = None
+        self._progress: Progress | None = None
+        self._told: tuple[State, str, tuple[float, float | None] | None] | None = None
 
     def stop(self, why: str) -> None:
         """End the run soon; callable from signal handlers and any thread."""
@@ -127,13 +136,7 @@ class Daemon:
         self._web.start()
         self._tell("starting", "Loading the detector.")
         try:
-            pipeline = self._pipeline()
-            pipeline.start()
-            try:
-                self._watch(pipeline, limit_s)
-            finally:
-                self.left_behind = pipeline.stop()
-                self._report_health(pipeline)  # the last figures, for whoever adds up
+            self._work(limit_s)
         except SpotterdError as error:
             self._tell("failed", str(error))
             raise
@@ -144,15 +147,31 @@ class Daemon:
             self._outbox.close()
             self._web.stop()
 
-    def _pipeline(self) -> Pipeline:
-        config = self._config
-        detector = open_detector(config.detector, config.engines)
-        # The tracker wants the weak sightings too: they prolong tracks, they never start one.
-        weakest = min(config.tracking.low_score, config.detector.score)
-        detector.thresholds = replace(detector.thresholds, score=weakest)
-        self._report.info(detector, tuple(config.cameras))
-        self._facts.running = f"Watching with {_names(detector)}."
-        return Pipeline(config, detector, self._report, self._meters, self._inbox.put)
+    def _work(self, limit_s: float) -> None:
+        keeper = EngineKeeper(self._config, self._inbox.put)
+        loaded = keeper.open()
+        self._use(loaded)
+        detector = loaded.detector
+        pipeline = Pipeline(self._config, detector, self._report, self._meters, self._inbox.put)
+        pipeline.start()
+        if loaded.engine is None:
+            keeper.build()
+        try:
+            self._watch(pipeline, limit_s)
+        finally:
+            keeper.cancel()
+            self.left_behind = pipeline.stop()
+            self._report_health(pipeline)  # the last figures, for whoever adds up
+
+    def _use(self, loaded: Loaded) -> None:
+        """Say what detects from now on."""
+        self._report.info(loaded, tuple(self._config.cameras))
+        backend = loaded.detector.backend
+        refused = loaded.engine.sidecar.refusals if loaded.engine else ""
+        self._facts.running = (
+            f"Watching with {backend.model.name} ({backend.precision}) on {backend.name}, "
+            f"{backend.device}. {refused}".strip()
+        )
 
     def _watch(self, pipeline: Pipeline, limit_s: float) -> None:
         """The main loop: take notes, and look around once in a while."""
@@ -178,7 +197,7 @@ class Daemon:
             elif self._heard(note, pipeline):
                 return
 
-    def _heard(self, note: News, pipeline: Pipeline) -> bool:
+    def _heard(self, note: EngineNews | News, pipeline: Pipeline) -> bool:
         """Take in a piece of news; True when the work is done."""
         if isinstance(note, FirstFrame):
             self._facts.waiting_for.discard(note.camera)
@@ -189,10 +208,24 @@ class Daemon:
             if pipeline.over:
                 self._conclude(pipeline)
                 return True
+        elif isinstance(note, Building | EngineReady | NoEngine):
+            self._engine_news(note, pipeline)
         else:
             raise RetryError(f"The stage {note.name} failed again and again: {note.error}.")
         self._say_state()
         return False
+
+    def _engine_news(self, news: EngineNews, pipeline: Pipeline) -> None:
+        self._progress = None
+        self._facts.building = ""
+        if isinstance(news, Building):
+            self._progress = news.progress
+            self._facts.building = f"Building the engine: {news.progress.step}"
+        elif isinstance(news, EngineReady):
+            pipeline.swap(news.loaded.detector)
+            self._use(news.loaded)
+        else:
+            self._facts.no_engine = f"There is no engine: {news.problem}" if news.problem else ""
 
     def _conclude(self, pipeline: Pipeline) -> None:
         """All recordings are over."""
@@ -201,7 +234,7 @@ class Daemon:
         log.info("All recordings are over.")
 
     def _look(self, pipeline: Pipeline) -> None:
-        link = Progress("mqtt", self._link.progress_ns, self._link.patience_s)
+        link = SignOfLife("mqtt", self._link.progress_ns, self._link.patience_s)
         verdict = judge([*pipeline.progress(), link], time.monotonic_ns())
         if verdict.feed:
             self._notifier.watchdog()
@@ -219,21 +252,21 @@ class Daemon:
 
     def _tell(self, state: State, reason: str) -> None:
         """Say the state where it is new."""
-        if (state, reason) == self._told:
+        built = self._progress and (round(self._progress.fraction, 2), self._progress.eta_s)
+        if (state, reason, built) == self._told:
             return
-        self._told = (state, reason)
-        self._report.state(state, reason)
-        log.log(
-            logging.WARNING if state in ("degraded", "failed") else logging.INFO,
-            "%s: %s",
-            state,
-            reason,
-        )
-        if state in ("running", "degraded") and not self.running.is_set():
+        news = self._told is None or self._told[:2] != (state, reason)
+        self._told = (state, reason, built)
+        self._report.state(state, reason, *(built or (None, None)))
+        if news:
+            grave = state in ("degraded", "failed")
+            log.log(logging.WARNING if grave else logging.INFO, "%s: %s", state, reason)
+        said = f"{state}: {reason}" if built is None else f"{state} {built[0]:.0%}: {reason}"
+        if state not in ("starting", "failed") and not self.running.is_set():
             self.running.set()
-            self._notifier.ready(f"{state}: {reason}")
+            self._notifier.ready(said)
         else:
-            self._notifier.status(f"{state}: {reason}")
+            self._notifier.status(said)
 
     def _report_health(self, pipeline: Pipeline) -> None:
         told, host, board = self.figures(), self._host.sample(), self._board.sample()
@@ -262,7 +295,3 @@ class Daemon:
                 f"{zone.throttles_at:.0f} °C. Cool the board better."
             )
 
-
-def _names(detector: Detector) -> str:
-    backend = detector.backend
-    return f"{backend.model.name} ({backend.precision}) on {backend.name}, {backend.device}"

@@ -58,7 +58,7 @@ class View:
         self._album.look(tracks, frame.bgr, frame.stream_ns)
         local = datetime.now().astimezone().time() if self._rules.settings.quiet else None
         for event in self._rules.step(tracks, frame.stream_ns, frame.size_wh, local):
-            self._report.event(event, timeline, inferred.detector.backend, self._best(event))
+            self._report.event(event, timeline, self._best(event))
             if event.kind == "start":
                 picture = whole(frame.bgr, tracks, self._labels, self._pictures.max_width)
                 self._report.snapshot(self._name, self._jpeg(picture))
@@ -74,7 +74,7 @@ class View:
             return
         timeline, stream_ns, _ = self._last
         for event in self._rules.close(reason, stream_ns):
-            self._report.event(event, timeline, None, self._best(event))
+            self._report.event(event, timeline, self._best(event))
         self._tracker.reset()
         self._tell_count(Tracks.empty())
         self._last = None

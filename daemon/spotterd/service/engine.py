@@ -1,0 +1,124 @@
+"""The engine for this very device: loaded where it is there, else built while ONNX Runtime serves."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from spotterd.builder.store import Engine
+from spotterd.builder.supervise import Build, Outcome
+from spotterd.builder.wanted import Wanted, engine_store, want
+from spotterd.builder.wire import Progress
+from spotterd.config.schema import Config
+from spotterd.errors import SpotterdError
+from spotterd.inference.base import Backend
+from spotterd.inference.detector import Detector
+from spotterd.inference.open import open_backend
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Building:
+    """A build goes on."""
+
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True)
+class EngineReady:
+    """A build has ended well; the detector runs on what it made and waits to be swapped in."""
+
+    loaded: "Loaded"
+
+
+@dataclass(frozen=True, slots=True)
+class NoEngine:
+    """A build has ended without an engine; what serves goes on serving."""
+
+    problem: str
+
+
+EngineNews: TypeAlias = Building | EngineReady | NoEngine
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A detector and what it runs on.
+
+    Attributes:
+        detector: ready to use.
+        key: of the engine's identity; empty while the plain model serves in its place.
+        engine: with the figures of its gate; None as above.
+    """
+
+    detector: Detector
+    key: str = ""
+    engine: Engine | None = None
+
+
+class EngineKeeper:
+    """Sees to it that the wanted engine runs. `open` first, then `build_if_needed`.
+
+    Args:
+        config: model, engines and thresholds.
+        post: takes news, from the build's thread; must not block.
+    """
+
+    def __init__(self, config: Config, post: Callable[[EngineNews], None]) -> None:
+        self._config = config
+        self._post = post
+        self._wanted = want(config.detector, config.engines)
+        self._build: Build | None = None
+
+    def open(self) -> Loaded:
+        """The wanted engine if it is in the store, else the plain model on ONNX Runtime.
+
+        Raises:
+            BadInputError: the model, its labels or the options cannot be used.
+        """
+        engine = engine_store(self._config.engines).load(self._wanted.identity)
+        if engine is not None:
+            try:
+                return self._loaded(engine)
+            except SpotterdError as error:
+                log.warning("The engine that is there does not run: %s Building it anew.", error)
+                engine_store(self._config.engines).drop(self._wanted.identity)
+        return Loaded(self._on(open_backend(self._config.detector, self._config.engines)))
+
+    def build(self) -> None:
+        """Build in the background; news tell how it goes."""
+        self._build = Build(
+            self._wanted, lambda progress: self._post(Building(progress)), self._ended
+        )
+        self._build.start()
+
+    def cancel(self) -> None:
+        """End a build that goes on."""
+        if self._build is not None:
+            self._build.cancel()
+
+    def _ended(self, outcome: Outcome) -> None:
+        """In the build's thread: loading takes a moment, and the old engine still works."""
+        if outcome.engine is None:
+            self._post(NoEngine(outcome.problem))
+            return
+        try:
+            self._post(EngineReady(self._loaded(outcome.engine)))
+        except SpotterdError as error:
+            self._post(NoEngine(str(error)))
+
+    def _loaded(self, engine: Engine) -> Loaded:
+        return Loaded(self._on(self._wanted.open(engine)), self._wanted.identity.key, engine)
+
+    def _on(self, backend: Backend) -> Detector:
+        wanted = self._config.detector
+        # The tracker wants the weak sightings too: they prolong tracks, they never start one.
+        weakest = min(self._config.tracking.low_score, wanted.score)
+        try:
+            return Detector(
+                backend, self._wanted.labels, weakest, wanted.iou, wanted.max_detections
+            )
+        except BaseException:
+            backend.close()
+            raise
