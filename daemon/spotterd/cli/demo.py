@@ -4,6 +4,7 @@ import json
 import queue
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
+import yaml
 
 if TYPE_CHECKING:
     from spotterd.cli.live import Board, LiveTable
@@ -51,19 +53,36 @@ def demo(
 @contextmanager
 def _daemon(url: str, source: str, config: Path | None) -> "Iterator[subprocess.Popen[bytes]]":
     """The real daemon in a process of its own, stopped in order at the end."""
-    command = [sys.executable, "-m", "spotterd", "run", "--broker", url, "--source", source]
-    if config:
-        command += ["--config", str(config)]
-    child = subprocess.Popen([*command, "--node", NODE, "--log-level", "error"])  # noqa: S603
-    try:
-        yield child
-    finally:
-        child.terminate()
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as file:
+        yaml.safe_dump(_settings(url, source, config), file)
+        file.flush()
+        command = [sys.executable, "-m", "spotterd", "run", "--config", file.name]
+        child = subprocess.Popen([*command, "--log-level", "error"])  # noqa: S603 (ourselves)
         try:
-            child.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
+            yield child
+        finally:
+            child.terminate()
+            try:
+                child.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+
+
+def _settings(url: str, source: str, config: Path | None) -> dict[str, Any]:
+    """The user's configuration, or the defaults, but for what makes it a demo."""
+    from spotterd.config.load import read_tree
+    from spotterd.config.merge import merge
+
+    told = read_tree(config) if config else {}
+    demo = {
+        "node": NODE,
+        "cameras": None,
+        "mqtt": None,
+        "engines": {"precision": "fp32"},  # an engine would be done when the demo is over
+        "health": {"interval_s": 2},
+    }
+    return {**merge(told, demo), "cameras": {"main": {"source": source}}, "mqtt": {"url": url}}
 
 
 @contextmanager

@@ -19,7 +19,6 @@ def run(
         typer.Option(help="one camera: a video, folder, usb:0, csi:0, rtsp://..., sim:"),
     ] = None,
     broker: Annotated[Optional[str], typer.Option(help="mqtt://HOST:PORT or mqtts://...")] = None,  # noqa: UP045
-    node: Annotated[Optional[str], typer.Option(help="name of this board in topics")] = None,  # noqa: UP045
     seconds: Annotated[Optional[float], typer.Option("--for", help="stop after so long")] = None,  # noqa: UP045
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error")] = "info",
 ) -> None:
@@ -36,8 +35,6 @@ def run(
         chosen["cameras"] = {"main": {"source": source}}
     if broker is not None:
         chosen["mqtt"] = {"url": broker}
-    if node is not None:
-        chosen["node"] = node
     daemon = Daemon(load(config, chosen), Notifier())
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda got, _frame: daemon.stop(signal.Signals(got).name))

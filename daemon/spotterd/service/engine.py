@@ -1,4 +1,4 @@
-"""The engine for this very device: loaded where it is there, else built while ONNX Runtime serves."""
+"""The engine for this device: loaded where it is there, else built while ONNX Runtime serves."""
 
 import logging
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from spotterd.builder.store import Engine
 from spotterd.builder.supervise import Build, Outcome
-from spotterd.builder.wanted import Wanted, engine_store, want
+from spotterd.builder.wanted import engine_store, want
 from spotterd.builder.wire import Progress
 from spotterd.config.schema import Config
 from spotterd.errors import SpotterdError
@@ -58,7 +58,7 @@ class Loaded:
 
 
 class EngineKeeper:
-    """Sees to it that the wanted engine runs. `open` first, then `build_if_needed`.
+    """Sees to it that the wanted engine runs: `open`, and `build` where that found no engine.
 
     Args:
         config: model, engines and thresholds.

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from spotterd.builder.wire import Progress
 from spotterd.camera.base import CameraStatus
 from spotterd.data import Detections, Event, Frame, Tracks
 from spotterd.health.clock import clock_synced
@@ -64,16 +65,14 @@ class Report:
         self._keep = keep
         self._engine: EngineOfEvent | None = None
 
-    def state(
-        self, state: State, reason: str, progress: float | None = None, eta_s: float | None = None
-    ) -> None:
-        """What the daemon is doing; and how far a build is (0..1), where there is one."""
+    def state(self, state: State, reason: str, built: Progress | None) -> None:
+        """What the daemon is doing; and how far a build is, where there is one."""
         payload = StatePayload(
             **self.origin.stamp(_now()),
             state=state,
             reason=reason,
-            progress=progress,
-            eta_s=eta_s,
+            progress=round(built.fraction, 3) if built else None,
+            eta_s=built.eta_s if built else None,
         )
         self._retain(self.topics.state, payload)
         self._window.put_state(state, reason)
@@ -147,9 +146,7 @@ class Report:
         """A finished frame, for people who look at the local page right now."""
         self._window.put_frame(frame, seen, labels)
 
-    def event(
-        self, event: Event, timeline: Timeline, jpeg: bytes | None
-    ) -> None:
+    def event(self, event: Event, timeline: Timeline, jpeg: bytes | None) -> None:
         """Something in the life of a track, with the best view of it so far; durable."""
         latency_ns = time.monotonic_ns() - timeline.at(event.at_ns).mono_ns
         payload = build.event(

@@ -113,8 +113,8 @@ class Daemon:
             paths.state_dir() / "pictures", pictures.keep, pictures.keep_mb << 20
         )
         self._facts = Facts(waiting_for=set(config.cameras))
-        self._progress: Progress | None = None
-        self._told: tuple[State, str, tuple[float, float | None] | None] | None = None
+        self._built: Progress | None = None
+        self._told: tuple[State, str, Progress | None] | None = None
 
     def stop(self, why: str) -> None:
         """End the run soon; callable from signal handlers and any thread."""
@@ -155,6 +155,7 @@ class Daemon:
         pipeline = Pipeline(self._config, detector, self._report, self._meters, self._inbox.put)
         pipeline.start()
         if loaded.engine is None:
+            self._facts.building = "Building the engine"
             keeper.build()
         try:
             self._watch(pipeline, limit_s)
@@ -216,10 +217,10 @@ class Daemon:
         return False
 
     def _engine_news(self, news: EngineNews, pipeline: Pipeline) -> None:
-        self._progress = None
+        self._built = None
         self._facts.building = ""
         if isinstance(news, Building):
-            self._progress = news.progress
+            self._built = news.progress
             self._facts.building = f"Building the engine: {news.progress.step}"
         elif isinstance(news, EngineReady):
             pipeline.swap(news.loaded.detector)
@@ -252,16 +253,16 @@ class Daemon:
 
     def _tell(self, state: State, reason: str) -> None:
         """Say the state where it is new."""
-        built = self._progress and (round(self._progress.fraction, 2), self._progress.eta_s)
+        built = self._built
         if (state, reason, built) == self._told:
             return
-        news = self._told is None or self._told[:2] != (state, reason)
+        news = self._told is None or self._told[0] != state or built is None
         self._told = (state, reason, built)
-        self._report.state(state, reason, *(built or (None, None)))
+        self._report.state(state, reason, built)
         if news:
             grave = state in ("degraded", "failed")
             log.log(logging.WARNING if grave else logging.INFO, "%s: %s", state, reason)
-        said = f"{state}: {reason}" if built is None else f"{state} {built[0]:.0%}: {reason}"
+        said = f"{state}: {reason}" if built is None else f"{state} {built.fraction:.0%}: {reason}"
         if state not in ("starting", "failed") and not self.running.is_set():
             self.running.set()
             self._notifier.ready(said)
@@ -294,4 +295,3 @@ class Daemon:
                 f"Working on {part:.0%} of the frames: {zone.name} slows the board down at "
                 f"{zone.throttles_at:.0f} °C. Cool the board better."
             )
-
