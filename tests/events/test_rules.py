@@ -11,7 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from spotterd.data import Event, Tracks
-from spotterd.events.rules import Rules, count
+from spotterd.events.rules import Rules
 from spotterd.events.settings import Line, Settings, Zone
 from spotterd.events.zones import LEAVE_S
 
@@ -232,11 +232,6 @@ def test_a_clock_that_jumps_back_stops_nothing() -> None:
     story = Story().at(1000, track(at=(100, 100))).at(0, track(at=(100, 100)))
     story.at(LEAVE_S, track(at=(100, 100)))
     assert story.told == [START, ("update", "zone")]
-
-
-def test_count_names_every_class() -> None:
-    two = track(1).joined(track(2, label=3)).joined(track(3, confirmed=False))
-    assert count(two, LABELS) == {"airplane": 1, "helicopter": 0, "drone": 0, "bird": 1}
 
 
 LOOKS = st.lists(

@@ -154,9 +154,3 @@ class Rules:
             reason=reason,
             lines=lines,
         )
-
-
-def count(tracks: Tracks, labels: tuple[str, ...]) -> dict[str, int]:
-    """Confirmed tracks by class name, those unseen for a moment as well; 0 for the others."""
-    numbers = tracks.label[tracks.confirmed].tolist()
-    return {name: numbers.count(n) for n, name in enumerate(labels)}
