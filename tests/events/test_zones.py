@@ -4,7 +4,7 @@ from datetime import time
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from spotterd.config import schema
@@ -102,6 +102,7 @@ def test_crossing_a_line(before, after, side: str) -> None:
 
 
 @given(POINT, POINT)
+@example((0.2, 0.0), (0.2, 1.0))
 def test_the_way_back_crosses_to_the_other_side(before, after) -> None:
     there, back = crossing(line(), before, after), crossing(line(), after, before)
     assert {there, back} in ({""}, {"left", "right"})

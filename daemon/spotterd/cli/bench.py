@@ -1,26 +1,26 @@
 """`spotterd bench`: how fast is it, and where does the time go?"""
 
 import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from spotterd.cli.common import ConfigOption, JsonOption, progress
 
 if TYPE_CHECKING:
     from spotterd.service.bench import Round
 
 
 def bench(
-    config: Annotated[Optional[Path], typer.Option(help="configuration file")] = None,  # noqa: UP045
+    config: ConfigOption = None,
     source: Annotated[
         str, typer.Option(help="a recording, or a camera faster than the detector")
     ] = "sim:?live=0",
     seconds: Annotated[float, typer.Option(help="for each measurement")] = 8.0,
     count: Annotated[int, typer.Option("--rounds", help="pairs of measurements")] = 3,
-    as_json: Annotated[bool, typer.Option("--json", help="one JSON document on stdout")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Measure the daemon, camera to broker, against the bare backend, side by side in one run."""
-    from spotterd.cli.progress import steps
     from spotterd.config.load import load
     from spotterd.publish.broker import DemoBroker
     from spotterd.service.bench import middle, rounds
@@ -28,8 +28,8 @@ def bench(
     with DemoBroker() as broker:
         camera = {"source": source, "loop": True}
         settings = load(config, {"cameras": {"main": camera}, "mqtt": {"url": broker.url}})
-        with steps("measuring", 2 * count) as step:
-            measured = rounds(settings, seconds, count, step)
+        with progress("measuring") as show:
+            measured = rounds(settings, seconds, count, show)
     told = _told(middle(measured), measured)
     if as_json:
         print(json.dumps(told))

@@ -4,12 +4,12 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Optional, TypeAlias
+from typing import Annotated, TypeAlias
 
 import typer
 
 ConfigOption: TypeAlias = Annotated[
-    Optional[Path],  # noqa: UP045 (typer evaluates it)
+    Path | None,
     typer.Option("--config", help="configuration file"),
 ]
 JsonOption: TypeAlias = Annotated[

@@ -2,17 +2,19 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
+
+from spotterd.cli.common import ConfigOption, JsonOption
 
 app = typer.Typer(help="Show and check the configuration.", no_args_is_help=True)
 
 
 @app.command()
 def show(
-    config: Annotated[Optional[Path], typer.Option(help="configuration file")] = None,  # noqa: UP045
-    as_json: Annotated[bool, typer.Option("--json", help="one JSON document on stdout")] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Print the whole configuration in force, defaults included."""
     import yaml
@@ -29,7 +31,7 @@ def show(
 @app.command()
 def validate(
     file: Annotated[Path, typer.Argument(help="the file to check")],
-    as_json: Annotated[bool, typer.Option("--json", help="one JSON document on stdout")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Check a file; every problem at once, each with its path. Exit 1 where there is one."""
     from spotterd.config.load import InvalidConfigError, load

@@ -9,10 +9,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import yaml
+
+from spotterd.cli.common import ConfigOption
 
 if TYPE_CHECKING:
     from spotterd.cli.live import Board, LiveTable
@@ -29,7 +31,7 @@ def demo(
     seconds: Annotated[float, typer.Option(help="how long to watch", min=1)] = 20.0,
     port: Annotated[int, typer.Option(help="of the demo's broker; 0: any free one")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="the summary as one document")] = False,
-    config: Annotated[Optional[Path], typer.Option(help="configuration file")] = None,  # noqa: UP045
+    config: ConfigOption = None,
 ) -> None:
     """Run everything here: an embedded broker, the daemon, and a table of what it publishes."""
     from spotterd.cli.live import LiveTable

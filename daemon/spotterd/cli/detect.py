@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     from spotterd.inference.detector import Detector
 
 Inputs = Annotated[list[Path], typer.Argument(help="pictures, folders of these, videos")]
-Out = Annotated[Optional[Path], typer.Option(help="folder for annotated copies")]  # noqa: UP045
-Coco = Annotated[Optional[Path], typer.Option(help="file for COCO results")]  # noqa: UP045
+Out = Annotated[Path | None, typer.Option(help="folder for annotated copies")]
+Coco = Annotated[Path | None, typer.Option(help="file for COCO results")]
 Annotations = Annotated[
-    Optional[Path],  # noqa: UP045
+    Path | None,
     typer.Option(help="COCO file with the ids of pictures and classes; else 1, 2, 3... as read"),
 ]
 Conf = Annotated[
-    Optional[float],  # noqa: UP045
+    float | None,
     typer.Option(min=0, max=1, help="least score"),
 ]
-Model = Annotated[Optional[str], typer.Option(help="'sky' or a YOLO .onnx")]  # noqa: UP045
+Model = Annotated[str | None, typer.Option(help="'sky' or a YOLO .onnx")]
 
 
 @dataclass

@@ -5,10 +5,12 @@ import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
 import typer
+
+from spotterd.cli.common import ConfigOption, JsonOption
 
 if TYPE_CHECKING:
     from spotterd.config.schema import Camera, Config
@@ -18,11 +20,11 @@ BROKER_TIMEOUT_S = 5.0
 
 
 def doctor(
-    config: Annotated[Optional[Path], typer.Option(help="configuration file")] = None,  # noqa: UP045
+    config: ConfigOption = None,
     camera: Annotated[
         bool, typer.Option("--camera", help="list cameras; take a test picture of configured ones")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="one JSON document on stdout")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Check dependencies, devices, clock, broker and disk; exit 1 where there is a problem."""
     from spotterd.health.checks.base import Level

@@ -4,22 +4,23 @@ import faulthandler
 import logging
 import os
 import signal
-from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
+
+from spotterd.cli.common import ConfigOption
 
 log = logging.getLogger(__name__)
 
 
 def run(
-    config: Annotated[Optional[Path], typer.Option(help="configuration file")] = None,  # noqa: UP045
+    config: ConfigOption = None,
     source: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(help="one camera: a video, folder, usb:0, csi:0, rtsp://..., sim:"),
     ] = None,
-    broker: Annotated[Optional[str], typer.Option(help="mqtt://HOST:PORT or mqtts://...")] = None,  # noqa: UP045
-    seconds: Annotated[Optional[float], typer.Option("--for", help="stop after so long")] = None,  # noqa: UP045
+    broker: Annotated[str | None, typer.Option(help="mqtt://HOST:PORT or mqtts://...")] = None,
+    seconds: Annotated[float | None, typer.Option("--for", help="stop after so long")] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error")] = "info",
 ) -> None:
     """Watch the sky and report over MQTT, until told to stop."""

@@ -7,9 +7,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from spotterd.cli.common import ConfigOption
 
 if TYPE_CHECKING:
     from spotterd.publish.base import Incoming
@@ -19,11 +21,11 @@ CONNECT_TIMEOUT_S = 10.0
 
 
 def watch(
-    broker: Annotated[Optional[str], typer.Option(help="mqtt://HOST[:PORT]")] = None,  # noqa: UP045
-    node: Annotated[Optional[list[str]], typer.Option(help="only this board; repeatable")] = None,  # noqa: UP045
+    broker: Annotated[str | None, typer.Option(help="mqtt://HOST[:PORT]")] = None,
+    node: Annotated[list[str] | None, typer.Option(help="only this board; repeatable")] = None,
     seconds: Annotated[float, typer.Option("--for", help="stop after; 0: never", min=0)] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON document a line")] = False,
-    config: Annotated[Optional[Path], typer.Option(help="configuration file")] = None,  # noqa: UP045
+    config: ConfigOption = None,
 ) -> None:
     """Show detections, events and health of boards as they come."""
     from spotterd.cli.live import LiveTable

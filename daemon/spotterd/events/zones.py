@@ -85,7 +85,9 @@ def contains(zone: Zone, centre: Point, label: int) -> bool:
 def crossing(line: Line, before: Point, after: Point) -> str:
     """`left` or `right`: the side, looking along the line, that the step leads to; else empty."""
     was_right, is_right = (_right_of(line.start, line.end, point) for point in (before, after))
-    start_right, end_right = (_right_of(before, after, point) for point in (line.start, line.end))
+    # In one order, so that a way right through an end of the line counts alike there and back.
+    one, other = sorted((before, after))
+    start_right, end_right = (_right_of(one, other, point) for point in (line.start, line.end))
     if was_right == is_right or start_right == end_right:
         return ""
     return "right" if is_right else "left"

@@ -56,21 +56,24 @@ class Round:
         return self.whole.fps / self.bare.fps
 
 
-def rounds(config: Config, seconds: float, count: int, progress: Callable[[], None]) -> list[Round]:
+def rounds(
+    config: Config, seconds: float, count: int, progress: Callable[[float, str], None]
+) -> list[Round]:
     """Measure in turns, so that a machine that slows down slows both.
 
     Args:
         config: its cameras must be recordings that loop, or live ones faster than the backend.
         seconds: for each measurement.
         count: pairs of measurements.
-        progress: called after each measurement.
+        progress: told how far it is, 0..1, and what comes next.
     """
     measured = []
-    for _ in range(count):
+    for number in range(count):
+        progress(number / count, "the bare backend")
         bare = _bare(config, seconds)
-        progress()
+        progress((number + 0.5) / count, "camera to broker")
         measured.append(Round(bare, _whole(config, seconds)))
-        progress()
+    progress(1.0, "")
     return measured
 
 
