@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import yaml
 
 from brokers import Broker
@@ -59,6 +60,25 @@ def test_cameras_that_are_not_there_are_waited_for(broker: Broker, tmp_path: Pat
         one.wait_for_state("degraded")
         assert one.process.poll() is None
         assert "hidden" not in str(one.heard)
+
+
+def test_an_event_leaves_a_clip(broker: Broker, tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    tree = {
+        "cameras": {"roof": {"source": "sim:?live=0&fps=10&seconds=3&craft=2"}},
+        "detector": {"score": 0.2},
+        "tracking": {"confirm_score": 0.2},
+        "events": {"clips": {"enabled": True, "before_s": 1, "after_s": 0.5}},
+    }
+    config.write_text(yaml.safe_dump(tree))
+    with daemon(broker, tmp_path, "--config", config) as one:
+        event = one.wait_for("event", lambda told: told["type"] == "start")
+        one.wait_for("availability", lambda payload: payload == "stopped")
+        assert one.end()[0] == 0
+    clip = tmp_path / "clips" / "roof" / f"{event['id']}.avi"
+    video = cv2.VideoCapture(str(clip))
+    assert video.read()[1].shape == (512, 640, 3)
+    assert 3 <= video.get(cv2.CAP_PROP_FRAME_COUNT) <= 16
 
 
 def is_in(state: str):

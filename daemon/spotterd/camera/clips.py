@@ -50,9 +50,10 @@ class ClipRecorder:
 
     def frame(self, bgr: Image, at_ns: int) -> None:
         """Take a picture in; `bgr` is not kept."""
-        self._ring.add(bgr, at_ns)
-        if self._pending is not None and at_ns >= self._pending.until_ns:
+        # Before `add`, which forgets what is old by then: the camera may have been away for long.
+        if self._pending is not None and at_ns > self._pending.until_ns:
             self._finish()
+        self._ring.add(bgr, at_ns)
 
     def event(self, name: str, at_ns: int) -> Path:
         """Something began; the path of the clip that will show it.

@@ -39,7 +39,7 @@ class Interpret:
             inferred = self._results.take(IDLE_S)
         except Closed:
             for view in self._views.values():
-                view.close("stopped")
+                view.end()
             raise
         if inferred is not None:
             self._finish(inferred)

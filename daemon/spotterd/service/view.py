@@ -4,17 +4,21 @@ import time
 from collections import Counter
 from datetime import datetime
 
+from spotterd.camera.clips import ClipRecorder
 from spotterd.config.schema import Config
 from spotterd.data import Event, Frame, Image, Tracks
 from spotterd.events.pictures import Album, jpeg, whole
 from spotterd.events.rules import Rules
 from spotterd.events.settings import Settings
 from spotterd.health.clock import clock_synced
-from spotterd.publish.build import Timeline
+from spotterd.paths import state_dir
+from spotterd.publish.build import Timeline, event_id
 from spotterd.service.detect import Inferred
 from spotterd.service.report import Report
 from spotterd.tracking.params import Params
 from spotterd.tracking.tracker import Tracker
+
+CLIP_S = 0.5  # for the last clip to reach the disk
 
 
 class View:
@@ -39,6 +43,8 @@ class View:
         self._rules = Rules(name, Settings.of(config.events, name, labels))
         self._album = Album()
         self._pictures = config.events.pictures
+        clips = config.events.clips
+        self._clips = ClipRecorder(state_dir() / "clips" / name, clips) if clips.enabled else None
         self._silent_ns = int(config.cameras[name].stall_timeout_s * 1e9)
         self._ids: frozenset[int] = frozenset()
         self._count: Counter[str] = Counter()
@@ -57,11 +63,16 @@ class View:
         self._tell_count(tracks[tracks.confirmed])
         self._album.look(tracks, frame.bgr, frame.stream_ns)
         local = datetime.now().astimezone().time() if self._rules.settings.quiet else None
+        if self._clips is not None:
+            self._clips.frame(frame.bgr, frame.stream_ns)
         for event in self._rules.step(tracks, frame.stream_ns, frame.size_wh, local):
             self._report.event(event, timeline, self._best(event))
             if event.kind == "start":
                 picture = whole(frame.bgr, tracks, self._labels, self._pictures.max_width)
                 self._report.snapshot(self._name, self._jpeg(picture))
+                if self._clips is not None:
+                    clip = event_id(self._report.origin, self._name, event.track)
+                    self._clips.event(clip, event.start_ns)
 
     def rest(self, now_ns: int) -> None:
         """End what is open when the camera has been silent for long; cheap, called often."""
@@ -78,6 +89,12 @@ class View:
         self._tracker.reset()
         self._tell_count(Tracks.empty())
         self._last = None
+
+    def end(self) -> None:
+        """Close for good: the daemon stops."""
+        self.close("stopped")
+        if self._clips is not None:
+            self._clips.close(CLIP_S)
 
     def _tell_detections(self, frame: Frame, seen: Tracks) -> None:
         ids = frozenset(seen.id.tolist())
