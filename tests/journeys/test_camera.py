@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import cv2
-import yaml
 
 from brokers import Broker
 from camera.rtsp import servers
@@ -19,11 +18,8 @@ def test_a_dead_camera_is_told_comes_back_and_slows_no_other(
         server = make("viewer:hidden")
         roof = {"source": server.url, "credentials_file": str(secret), "max_fps": 5}
         yard = {"source": "sim:?fps=5&size=320x256"}
-        config = tmp_path / "config.yaml"
-        config.write_text(
-            yaml.safe_dump({"cameras": {"roof": roof, "yard": yard}, "health": {"interval_s": 1}})
-        )
-        with daemon(broker, tmp_path, "--config", config) as one:
+        tree = {"cameras": {"roof": roof, "yard": yard}, "health": {"interval_s": 1}}
+        with daemon(broker, tmp_path, tree) as one:
             one.wait_for("camera/roof/status", is_in("online"))
             one.wait_for_state("running")
 
@@ -52,9 +48,7 @@ def test_a_dead_camera_is_told_comes_back_and_slows_no_other(
 
 def test_cameras_that_are_not_there_are_waited_for(broker: Broker, tmp_path: Path) -> None:
     cameras = {"roof": {"source": "usb:97"}, "yard": {"source": "rtsp://u:hidden@127.0.0.1:1/x"}}
-    config = tmp_path / "config.yaml"
-    config.write_text(yaml.safe_dump({"cameras": cameras}))
-    with daemon(broker, tmp_path, "--config", config) as one:
+    with daemon(broker, tmp_path, {"cameras": cameras}) as one:
         for name, said in (("roof", "/dev/video97 is not there"), ("yard", "No video from")):
             one.wait_for(f"camera/{name}/status", lambda told, said=said: said in told["reason"])
         one.wait_for_state("degraded")
@@ -63,15 +57,13 @@ def test_cameras_that_are_not_there_are_waited_for(broker: Broker, tmp_path: Pat
 
 
 def test_an_event_leaves_a_clip(broker: Broker, tmp_path: Path) -> None:
-    config = tmp_path / "config.yaml"
     tree = {
         "cameras": {"roof": {"source": "sim:?live=0&fps=10&seconds=3&craft=2"}},
         "detector": {"score": 0.2},
         "tracking": {"confirm_score": 0.2},
         "events": {"clips": {"enabled": True, "before_s": 1, "after_s": 0.5}},
     }
-    config.write_text(yaml.safe_dump(tree))
-    with daemon(broker, tmp_path, "--config", config) as one:
+    with daemon(broker, tmp_path, tree) as one:
         event = one.wait_for("event", lambda told: told["type"] == "start")
         one.wait_for("availability", lambda payload: payload == "stopped")
         assert one.end()[0] == 0
