@@ -2,8 +2,8 @@
 
     PYTHONPATH=daemon:tests python tests/tracking/clips.py [SCORE [EVERY]]
 
-SCORE stands for detector.score and tracking.confirm_score (default: those of the configuration);
-EVERY takes every so-many-th frame, as a slow board would. A label is matched when the centre of a
+SCORE stands for detector.score (default: that of the configuration); EVERY takes every so-many-th
+frame, as a slow board would. A label is matched when the centre of a
 track is inside it, because the clips' boxes are loose. Minutes on a CPU: not a test.
 """
 
@@ -58,8 +58,7 @@ def labelled(boxes: list[list[float] | None]) -> Iterator[tuple[np.ndarray, np.n
 def main(score: float | None, every: int) -> None:
     """Print one line a clip, and one for the made-up sky."""
     options = schema.Detector() if score is None else schema.Detector(score=score)
-    confirm = {} if score is None else {"confirm_score": score}
-    params = Params.of(schema.Tracking(**confirm), options)
+    params = Params.of(schema.Tracking(), options)
     low = options.model_copy(update={"score": params.low_score})
     detector = open_detector(low, schema.Engines())
     for entry in json.loads(shared("data/clips/clips.json").read_text()):

@@ -36,6 +36,9 @@ def fly(
 
 def test_the_configuration_and_the_parameters_have_the_same_defaults() -> None:
     assert Params.of(Tracking(), Detector()) == Params()
+    lower = Params.of(Tracking(), Detector(score=0.2))
+    assert (lower.high_score, lower.confirm_score) == (0.2, 0.2)
+    assert Params.of(Tracking(confirm_score=0.6), Detector()).confirm_score == 0.6
 
 
 @pytest.mark.parametrize("fps", [2, 5, 15, 30, 60])
@@ -59,7 +62,7 @@ def test_confirmation_takes_hits_age_and_score() -> None:
     assert not confirmed([0, 0.1, 0.2])
     assert confirmed([0, 0.1, 0.2, 0.3])
     assert not confirmed([0, 0.3])
-    assert not confirmed([0, 0.1, 0.2, 0.3], score=0.38)
+    assert not confirmed([0, 0.1, 0.2, 0.3], score=0.38, confirm_score=0.4)
     assert confirmed([0], confirm_hits=1, confirm_s=0) is False  # the first sighting begins it
     assert confirmed([0, 0.01], confirm_hits=1, confirm_s=0)
 

@@ -74,7 +74,9 @@ class Tracking(Section):
     low_score: Fraction = Field(
         0.1, description="weaker sightings, from here to detector.score, prolong a track"
     )
-    confirm_score: Fraction = Field(0.4, description="mean score that confirms a track")
+    confirm_score: Fraction | None = Field(
+        None, description="mean score that confirms a track; none: detector.score"
+    )
     confirm_hits: int = Field(3, ge=1, le=100, description="sightings that confirm a track")
     confirm_s: float = Field(0.3, ge=0, le=60, description="age that confirms a track")
     tentative_s: float = Field(0.3, gt=0, le=60, description="unconfirmed, unseen this long: gone")

@@ -33,7 +33,7 @@ class Params:
 
     high_score: float = 0.35
     low_score: float = 0.1
-    confirm_score: float = 0.4
+    confirm_score: float = 0.35
     confirm_hits: int = 3
     confirm_s: float = 0.3
     tentative_s: float = 0.3
@@ -46,4 +46,6 @@ class Params:
     def of(cls, tracking: schema.Tracking, detector: schema.Detector) -> Self:
         """The parameters that the configuration asks for."""
         chosen: dict[str, Any] = tracking.model_dump()
+        if tracking.confirm_score is None:
+            chosen["confirm_score"] = detector.score
         return cls(high_score=detector.score, **chosen)
