@@ -1,11 +1,16 @@
 """Engines of both worlds, from the file to outputs and back to nothing, on the stand-ins."""
 
+import shutil
+
 import numpy as np
 import pytest
 from onnx import TensorProto
 
 from inference.trt_models import SIDE, build, doubling_model, open_plan, plan_file
+from spotterd.builder.plan import Settings, build_plan
 from spotterd.errors import BadInputError, FallBackError
+from spotterd.inference.tensorrt import TrtEngine
+from spotterd.inference.trt_world import world_of
 from standins import pycuda_driver, trt10, trt11
 from standins.gpu import stack
 
@@ -155,3 +160,14 @@ def test_no_memory_for_slots_says_how_much_was_wanted(tmp_path, device, trt):
 def test_a_missing_plan_is_bad_input(tmp_path):
     with pytest.raises(BadInputError, match=r"Cannot read the engine .*gone\.plan"):
         open_plan(trt10, tmp_path / "gone.plan")
+
+
+def test_nvidias_own_runtime_without_a_driver_says_so():
+    rtx = pytest.importorskip("tensorrt_rtx_bindings", reason="NVIDIA's RTX wheels not installed")
+    if shutil.which("nvidia-smi"):
+        pytest.skip("there is a driver")
+    world = world_of(rtx)
+    model = doubling_model()
+    plan = build_plan(world, model, Settings("fp32", (SIDE, SIDE))).data
+    with pytest.raises(FallBackError, match=r"cannot be loaded \(TensorRT-RTX .*no NVIDIA driver"):
+        TrtEngine(world, plan, "double.plan", (SIDE, SIDE))

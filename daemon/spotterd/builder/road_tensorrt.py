@@ -9,7 +9,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import onnx
 
@@ -109,7 +109,7 @@ class TensorRtRoad:
         """As `Road.open`."""
         if path is None:
             raise FallBackError("TensorRT cannot run an ONNX file as it is")
-        backend = open_tensorrt(
+        return open_tensorrt(
             self.world,
             path,
             self.info,
@@ -117,7 +117,6 @@ class TensorRtRoad:
             engines=self.engines,
             kernels=state_dir() / "kernels",
         )
-        return cast("Backend", backend)  # it takes its own slots only, and is given no others
 
 
 def _feed(calibration: Calibration, gpu: Gpu, report: Report) -> Feed:

@@ -15,10 +15,9 @@ import numpy as np
 
 from spotterd.config.schema import Precision
 from spotterd.errors import FallBackError, RetryError
-from spotterd.inference.base import ModelInfo
+from spotterd.inference.base import ModelInfo, Slot
 from spotterd.inference.cuda import MIB, Gpu
 from spotterd.inference.cuda_loaded import Loaded, Recipe
-from spotterd.inference.cuda_slots import CudaSlot
 from spotterd.inference.preprocess import CudaFrameSlot
 from spotterd.vision.letterbox import Letterbox
 
@@ -52,7 +51,6 @@ class CudaBackend:
         self.slots = recipe.slots
         self._gpu = gpu
         self._recipe = recipe
-        self._generation = 0
         self._faults = 0
         try:
             with gpu:
@@ -63,7 +61,7 @@ class CudaBackend:
             raise
         log.info("%s takes %.1f MiB of the GPU, %s", model.name, taken, memory)
         self._slots = self._loaded.slots
-        self._free: queue.SimpleQueue[CudaSlot] = queue.SimpleQueue()
+        self._free: queue.SimpleQueue[Slot] = queue.SimpleQueue()
         for slot in self._slots:
             self._free.put(slot)
 
@@ -72,15 +70,15 @@ class CudaBackend:
         """Device memory of weights, scratch and slots."""
         return self._loaded.device_bytes if self._loaded else 0
 
-    def acquire(self) -> CudaSlot:
+    def acquire(self) -> Slot:
         """A free slot; waits until one is released."""
         return self._free.get()
 
-    def release(self, slot: CudaSlot) -> None:
+    def release(self, slot: Slot) -> None:
         """Give a slot back; any thread."""
         self._free.put(slot)
 
-    def submit(self, slot: CudaSlot) -> None:
+    def submit(self, slot: Slot) -> None:
         """Queue copy-in, the run and copy-out of a filled slot; returns at once.
 
         Raises:
@@ -89,7 +87,6 @@ class CudaBackend:
         """
         loaded = self._usable()
         lane = loaded.lanes[slot]
-        slot.convert_input()
         try:
             with self._gpu:
                 lane.copy_in()
@@ -99,23 +96,21 @@ class CudaBackend:
                 lane.copy_out()
         except self._gpu.errors as error:
             self._mend(error)
-        slot.generation = self._generation
 
-    def wait(self, slot: CudaSlot) -> None:
+    def wait(self, slot: Slot) -> None:
         """Sleep until the outputs are there.
 
         Raises:
             RetryError, FallBackError: as `submit`.
         """
-        loaded = self._usable()
-        if slot.generation != self._generation:
+        lane = self._usable().lanes[slot]
+        if not lane.in_flight:  # it was, in a context that is gone
             raise RetryError("This frame was lost when the GPU failed. The next one is tried.")
         try:
             with self._gpu:
-                loaded.lanes[slot].done.synchronize()
+                lane.wait()
         except self._gpu.errors as error:
             self._mend(error)
-        slot.convert_outputs()
         self._faults = 0
 
     def choose_letterbox(self, frame_wh: tuple[int, int] = FULL_HD) -> bool:
@@ -173,7 +168,6 @@ class CudaBackend:
         """Build the context anew; what was in flight is lost."""
         started = time.monotonic()
         failures: tuple[type[Exception], ...] = (*self._gpu.errors, FallBackError)
-        self._generation += 1
         self._faults += 1
         log.warning("The GPU failed, its context is built anew: %s", error)
         try:

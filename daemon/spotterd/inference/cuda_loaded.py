@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from spotterd.errors import FallBackError
+from spotterd.inference.base import Slot
 from spotterd.inference.cuda import Gpu, GpuFault, out_of_memory
 from spotterd.inference.cuda_driver import DriverError
 from spotterd.inference.cuda_slots import Binding, CudaSlot, Lane
@@ -78,7 +79,7 @@ class Loaded:
             if self._letterbox is not None:
                 undo.callback(self._letterbox.close)
             self.slots = tuple(slots) or self._new_slots()
-            self.lanes: dict[CudaSlot, Lane] = {}
+            self.lanes: dict[Slot, Lane] = {}
             undo.callback(self._close_lanes)
             self._open_lanes()
             self._undo = undo.pop_all()

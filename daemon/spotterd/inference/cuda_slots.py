@@ -64,7 +64,6 @@ class CudaSlot:
             for b in bindings
             if b.dtype != np.float32
         ]
-        self.generation = -1  # of the context that it was last submitted in
 
     @property
     def input(self) -> Floats:
@@ -104,6 +103,7 @@ class Lane:
     Attributes:
         addresses: device address of every binding.
         device_bytes: device memory taken.
+        in_flight: submitted in this context, and not waited for yet.
         run: puts one run of the engine on the stream; set by `use`.
     """
 
@@ -121,6 +121,7 @@ class Lane:
         self._undo = ExitStack()
         self.addresses: dict[str, int] = {}
         self.device_bytes = 0
+        self.in_flight = False
         self.run: Callable[[], None] = _nothing
         with self._undo:
             self.stream = drv.Stream(NON_BLOCKING)
@@ -145,6 +146,7 @@ class Lane:
 
     def copy_in(self) -> None:
         """Queue the copy of the slot's input to the device."""
+        self._slot.convert_input()
         if not self._zero_copy:
             for name in self._inputs:
                 self._drv.memcpy_htod_async(
@@ -159,6 +161,13 @@ class Lane:
                     self._slot.pinned[name], self._device[name], self.stream
                 )
         self.done.record(self.stream)
+        self.in_flight = True
+
+    def wait(self) -> None:
+        """Sleep until the outputs have arrived in the slot."""
+        self.done.synchronize()
+        self.in_flight = False
+        self._slot.convert_outputs()
 
     def use(self, enqueue: Callable[[], None], lib: LibCuda | None) -> None:
         """Make `enqueue` the lane's run, as a graph if the driver's library is given.

@@ -99,6 +99,8 @@ class World:
     def error(self, what: str, advice: str) -> FallBackError:
         """An error that tells what failed, why in TensorRT's own words, and what to do."""
         why = self.log.take_errors() or "no reason given"
+        if "driver version is insufficient" in why:
+            advice = "There is no NVIDIA driver, or one that is too old: update it, or JetPack."
         return FallBackError(f"{what} ({self.name}: {why.rstrip('.')}). {advice}")
 
 
