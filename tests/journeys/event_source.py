@@ -39,10 +39,10 @@ class Truth:
     def put(self, message: Message) -> None:
         self._outbox.put(message)
         self._put += 1
-        self._first = self._first or self._outbox._newest
+        self._first = self._first or self._outbox._shelf.newest
 
     def _run(self) -> None:
-        changed, unsaved = self._outbox._changed, lambda: self._outbox._unsaved
+        changed, unsaved = self._outbox._changed, lambda: self._outbox._shelf.unsaved
         while True:
             with changed:
                 changed.wait_for(lambda: self._safe_up_to(unsaved()) > self._told)

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from spotterd.publish.base import Message, Row
 from spotterd.publish.ledger import Entry, Ledger
-from spotterd.publish.outbox import AHEAD, Outbox
+from spotterd.publish.outbox import Outbox
+from spotterd.publish.shelf import AHEAD
 
 DAEMON = Path(__file__).parents[2] / "daemon"
 
@@ -103,7 +104,7 @@ def test_a_slow_broker_gets_everything_too(outbox: Outbox) -> None:
     for batch in (AHEAD, 1, 1, AHEAD):  # commits while what is ready is not taken
         for number in range(sent, sent + batch):
             outbox.put(message(number))
-        ready.wait(lambda: not outbox._unsaved)
+        ready.wait(lambda: not outbox._shelf.unsaved)
         sent += batch
     assert numbers(ready.take(sent)) == list(range(sent))
 
@@ -316,6 +317,8 @@ def test_a_full_disk_means_memory_and_is_told(
     assert numbers(rows) == list(range(1, 400))
     for row in rows[:100]:
         outbox.done(row.id)
+    outbox.rewind()  # a new connection gets what is on disk and what is not
+    assert numbers(ready.take(300)) == [0, *range(101, 400)]
     filler.unlink()
     ready.wait(lambda: not outbox.problem)
     assert len([r for r in caplog.records if r.levelname == "WARNING"]) == 1
@@ -323,6 +326,19 @@ def test_a_full_disk_means_memory_and_is_told(
     again = Outbox(small_disk / "outbox.db")
     assert numbers(Ready(again).take(300)) == [0, *range(101, 400)]
     again.close()
+
+
+def test_a_disk_that_is_full_at_the_start_is_read_all_the_same(small_disk: Path) -> None:
+    first = Outbox(small_disk / "outbox.db")
+    first.put(message(1))
+    Ready(first).take(1)
+    first.close()
+    fill(small_disk / "filler")
+    second = Outbox(small_disk / "outbox.db", retry_s=0.1)
+    second.put(message(2, size=4000))
+    assert numbers(Ready(second).take(2)) == [1, 2]
+    assert "full" in second.problem
+    second.close()
 
 
 def test_memory_is_bounded_too_while_the_disk_fails(tmp_path: Path) -> None:

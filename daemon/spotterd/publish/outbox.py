@@ -7,13 +7,12 @@ read-only) makes the outbox go on in memory and say so; a broken file is set asi
 import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from spotterd.errors import FallBackError, RetryError
 from spotterd.publish.base import Message, Row, nobody
-from spotterd.publish.ledger import Entry, Ledger
+from spotterd.publish.shelf import Shelf
 from spotterd.publish.store import Store
 
 log = logging.getLogger(__name__)
@@ -21,8 +20,6 @@ log = logging.getLogger(__name__)
 BATCH_S = 0.1  # at least this long between two commits: what comes meanwhile shares the next one
 FORGET_AFTER_S = 5.0  # acknowledged rows leave the disk with the next commit, or after this
 RETRY_S = 10.0  # between attempts to use a disk that failed
-AHEAD = 32  # rows held ready for the broker
-MEMORY_BYTES = 8 << 20  # of messages that are not on disk
 
 
 class Outbox:
@@ -34,7 +31,6 @@ class Outbox:
         retry_s: seconds between attempts to use a disk that failed.
 
     Attributes:
-        dropped: messages given up, because the outbox was full or its file was broken.
         problem: why messages are not safe on disk; empty when they are.
         commits: with an fsync, since start.
         left_open: the last message of every event that an earlier run started and never ended.
@@ -48,25 +44,15 @@ class Outbox:
         retry_s: float = RETRY_S,
     ) -> None:
         self.on_ready: Callable[[], None] = nobody
-        self.dropped = 0
         self.problem = ""
         self.commits = 0
         self.left_open: Sequence[Message] = ()
         self._path = path
-        self._limits = max_rows, max_bytes
         self._retry_s = retry_s
         self._store: Store | None = None
         self._changed = threading.Condition()  # guards all of the following
-        self._all = Ledger(*self._limits)
-        self._unsaved: dict[int, Row] = {}
-        self._unsaved_sizes = Ledger(max_rows, min(max_bytes, MEMORY_BYTES))
-        self._ready: deque[Row] = deque()
-        self._taken: dict[int, Row] = {}
-        self._gone: list[int] = []  # to forget on disk
         # Where ids begin if the file cannot be read now: after all that it may hold.
-        self._newest = time.time_ns()
-        self._saved_up_to = 0
-        self._ready_up_to = 0
+        self._shelf = Shelf(max_rows, max_bytes, newest=time.time_ns())
         self._saved_at_s = 0.0
         self._failed_at_s = 0.0
         self._failed_since_s = 0.0
@@ -79,53 +65,49 @@ class Outbox:
 
     def put(self, message: Message) -> None:
         """Keep a message; never waits for the disk."""
-        entry = _entry(message)
         with self._changed:
-            self._newest += 1
-            self._unsaved[self._newest] = Row(self._newest, message)
-            self._unsaved_sizes.add(self._newest, entry)
-            self._all.add(self._newest, entry)
-            self._drop(self._all.drop_excess())
-            self._drop(self._unsaved_sizes.drop_excess())
+            self._shelf.put(message)
             self._changed.notify_all()
 
     def take(self, most: int) -> Sequence[Row]:
         """The next rows that are safe (or as safe as can be) and not taken since `rewind`."""
         with self._changed:
-            rows = [self._ready.popleft() for _ in range(min(max(most, 0), len(self._ready)))]
-            rows = [row for row in rows if row.id in self._all]  # others were dropped meanwhile
-            self._taken.update((row.id, row) for row in rows)
+            rows = self._shelf.take(most)
             self._changed.notify_all()
             return rows
 
     def rewind(self) -> int:
         """A new connection: offer again what was taken and not done. Returns the newest id."""
         with self._changed:
-            self._taken.clear()
-            self._offer_anew()
-            return self._newest
+            self._shelf.rewind()
+            self._changed.notify_all()
+            return self._shelf.newest
 
     def done(self, row_id: int) -> None:
         """The broker has it."""
         with self._changed:
-            if self._all.remove(row_id):
-                self._leave(row_id)
-                self._changed.notify_all()
+            self._shelf.done(row_id)
+            self._changed.notify_all()
 
     def idle(self) -> bool:
         """Nothing waits to be taken."""
         with self._changed:
-            return len(self._taken) == len(self._all)
+            return self._shelf.all_taken()
 
     @property
     def depth(self) -> int:
         """Messages the broker has not acknowledged."""
-        return len(self._all)
+        return len(self._shelf)
 
     @property
     def bytes(self) -> int:
         """Their size."""
-        return self._all.bytes
+        return self._shelf.bytes
+
+    @property
+    def dropped(self) -> int:
+        """Messages given up, because there were too many or the file was broken."""
+        return self._shelf.dropped
 
     def close(self) -> None:
         """Write down what is not on disk yet, and give the file back."""
@@ -134,31 +116,22 @@ class Outbox:
             self._changed.notify_all()
         self._thread.join(5)
 
-    # Under the lock.
+    # The outbox's own thread.
 
-    def _leave(self, row_id: int) -> None:
-        """A row that is no longer in the ledger leaves memory now, the disk later."""
-        self._taken.pop(row_id, None)
-        if self._unsaved.pop(row_id, None) is None:
-            self._gone.append(row_id)
-        self._unsaved_sizes.remove(row_id)
-
-    def _drop(self, row_ids: Iterable[int]) -> None:
-        for row_id in row_ids:
-            self._all.remove(row_id)
-            self._leave(row_id)
-            self.dropped += 1
-
-    def _offer_anew(self) -> None:
-        self._ready.clear()
-        self._ready_up_to = 0
-        self._changed.notify_all()
-
-    def _can_offer_up_to(self) -> int:
-        return self._newest if self.problem and self._unsaved else self._saved_up_to
-
-    def _can_offer_more(self) -> bool:
-        return len(self._ready) < AHEAD and self._ready_up_to < self._can_offer_up_to()
+    def _run(self) -> None:
+        closing = False
+        while not closing:
+            with self._changed:
+                while (save_in_s := self._save_in_s()) != 0 and not self._shelf.wants():
+                    self._changed.wait(save_in_s)
+                closing = self._closing
+            if save_in_s == 0:
+                self._guarded(self._save)
+            self._guarded(self._make_ready)
+            if self._shelf.has_ready:
+                self.on_ready()
+        if self._store:
+            self._store.close()
 
     def _save_in_s(self) -> float | None:
         """Seconds until there is something to do on disk; None: nothing."""
@@ -166,30 +139,13 @@ class Outbox:
             return 0
         if self.problem:
             at_s = self._failed_at_s + self._retry_s
-        elif self._unsaved:
+        elif self._shelf.unsaved:
             at_s = self._saved_at_s + BATCH_S
-        elif self._gone:
+        elif self._shelf.has_gone:
             at_s = self._saved_at_s + FORGET_AFTER_S
         else:
             return None
         return max(at_s - time.monotonic(), 0)
-
-    # The outbox's own thread.
-
-    def _run(self) -> None:
-        closing = False
-        while not closing:
-            with self._changed:
-                while (save_in_s := self._save_in_s()) != 0 and not self._can_offer_more():
-                    self._changed.wait(save_in_s)
-                closing = self._closing
-            if save_in_s == 0:
-                self._guarded(self._save)
-            self._guarded(self._make_ready)
-            if self._ready:
-                self.on_ready()
-        if self._store:
-            self._store.close()
 
     def _guarded(self, step: Callable[[], None]) -> None:
         try:
@@ -197,99 +153,67 @@ class Outbox:
         except RetryError as error:
             self._go_on_in_memory(str(error))
         except FallBackError as error:
-            try:
-                self._set_aside(str(error))
-            except OSError as stuck:
-                self._go_on_in_memory(f"{error} It cannot be set aside: {stuck.strerror}.")
+            self._set_aside(str(error))
         except Exception as error:
-            # Outermost loop of the thread: a defect must not end the outbox unnoticed.
+            # Outermost loop of the thread: a defect must not end the outbox unnoticed, nor spin.
             log.exception("A defect in the outbox")
             self._go_on_in_memory(f"A defect in the outbox: {error!r}.")
+            with self._changed:
+                self._changed.wait_for(lambda: self._closing, self._retry_s)
 
     def _open(self) -> None:
         store = Store(self._path)
         try:
-            entries = list(store.entries())
-            left_open = store.open_events()
+            entries, left_open = list(store.entries()), store.open_events()
         except BaseException:
             store.close()
             raise
-        newest = entries[-1][0] if entries else 0
         with self._changed:
-            if self._unsaved and newest >= min(self._unsaved):
-                store.close()  # the clock has gone back since the file could not be read
-                raise RetryError(f"The outbox {self._path} holds newer messages; restart spotterd.")
-            known = Ledger(*self._limits)
-            for row_id, entry in (*entries, *self._unsaved_sizes.items()):
-                known.add(row_id, entry)
-            self._all = known
-            self._store = store
-            self._saved_up_to = newest
-            self._newest = max(self._unsaved, default=newest)
-            self._drop(self._all.drop_excess())  # limits may be lower than before
+            fits = self._shelf.load(entries)
+        if not fits:
+            # Only after a clock that went back while the file could not be read.
+            store.close()
+            raise RetryError(f"The outbox {self._path} holds newer messages; restart spotterd.")
+        self._store = store
         self.left_open = self.left_open or left_open
 
     def _save(self) -> None:
         if self._store is None:
             self._open()
-        if self._store is None:
-            return
         with self._changed:
-            rows = list(self._unsaved.values())
-            gone, self._gone = self._gone, []
+            rows, gone = self._shelf.to_save()
         try:
-            if rows:
-                self._store.append(rows, gone)
-                self.commits += 1
-            elif gone:
-                self._store.forget(gone)
+            self._write(rows, gone)
         except BaseException:
             with self._changed:
-                self._gone += gone
+                self._shelf.keep_gone(gone)
             raise
         with self._changed:
-            self._saved(rows)
-        self._recovered()
+            self._saved_at_s = time.monotonic()
+            self._shelf.saved(rows)
+            if self.problem:
+                self._recovered()
+            self._changed.notify_all()
 
-    def _saved(self, rows: Sequence[Row]) -> None:
-        """Under the lock: these rows are safe; straight on to the broker if they are next."""
-        self._saved_at_s = time.monotonic()
-        are_next = self._ready_up_to == self._saved_up_to and len(self._ready) + len(rows) <= AHEAD
-        for row in rows:
-            self._saved_up_to = row.id
-            self._unsaved_sizes.remove(row.id)
-            if self._unsaved.pop(row.id, None) is None:
-                self._gone.append(row.id)  # dropped or done while it was being written
-            elif are_next:
-                self._ready.append(row)
-        if are_next:
-            self._ready_up_to = self._saved_up_to
-        self._changed.notify_all()
+    def _write(self, rows: Sequence[Row], gone: Sequence[int]) -> None:
+        if self._store and rows:
+            self._store.append(rows, gone)
+            self.commits += 1
+        elif self._store and gone:
+            self._store.forget(gone)
 
     def _make_ready(self) -> None:
         with self._changed:
-            if not self._can_offer_more():
-                return
-            after, on_disk = self._ready_up_to, self._saved_up_to
-            room = AHEAD - len(self._ready)
+            wanted = self._shelf.wants()
+        if wanted is None:
+            return
         rows: Sequence[Row] = ()
-        failed: RetryError | None = None
-        if after < on_disk and self._store:
-            try:
-                rows = self._store.after(after, room)
-            except RetryError as error:
-                failed = error  # what is in memory can still go out
-        with self._changed:
-            if self._ready_up_to != after:
-                return  # rewound meanwhile
-            self._ready_up_to = rows[-1].id if rows else max(after, on_disk)
-            if not rows and self.problem:
-                rows = [row for row in self._unsaved.values() if row.id > after][:room]
-                self._ready_up_to = rows[-1].id if rows else max(self._newest, after)
-            known = (row for row in rows if row.id in self._all and row.id not in self._taken)
-            self._ready.extend(known)
-        if failed:
-            raise failed
+        try:
+            if self._store:
+                rows = self._store.after(*wanted)
+        finally:
+            with self._changed:
+                self._shelf.offer(wanted[0], rows)  # what is in memory can go out in any case
 
     def _go_on_in_memory(self, why: str) -> None:
         level = logging.DEBUG if self.problem else logging.WARNING
@@ -298,49 +222,37 @@ class Outbox:
             self._failed_at_s = time.monotonic()
             if not self.problem:
                 self._failed_since_s = self._failed_at_s
-            self.problem = why
-            self._changed.notify_all()
+            self._failing(why)
+
+    def _failing(self, why: str) -> None:
+        self.problem = why
+        self._shelf.in_memory = True
+        self._changed.notify_all()
 
     def _recovered(self) -> None:
-        if not self.problem:
-            return
-        log.info(
-            "The outbox is on disk again after %.0f s", time.monotonic() - self._failed_since_s
-        )
-        with self._changed:
-            self.problem = ""
-            self._offer_anew()
+        took_s = time.monotonic() - self._failed_since_s
+        log.info("The outbox is on disk again after %.0f s", took_s)
+        self.problem = ""
+        self._shelf.in_memory = False
+        self._shelf.offer_anew()  # also what could not be read meanwhile
 
     def _set_aside(self, why: str) -> None:
-        """Put the broken file away and go on with a new one; what is in memory is kept.
-
-        Raises:
-            OSError: the disk does not let us.
-        """
-        broken = f"{self._path}.broken"
+        """Put the broken file away and go on with a new one; what is in memory is kept."""
         if self._store:
             self._store.close()
             self._store = None
-        for suffix in ("", "-wal"):
-            part = Path(f"{self._path}{suffix}")
-            if part.exists():
-                part.replace(broken + suffix)
+        broken = f"{self._path}.broken"
+        try:
+            for suffix in ("", "-wal"):
+                part = Path(f"{self._path}{suffix}")
+                if part.exists():
+                    part.replace(broken + suffix)
+        except OSError as error:
+            self._go_on_in_memory(f"{why} It cannot be set aside: {error.strerror}.")
+            return
         with self._changed:
-            kept = {row.id: row for row in (*self._taken.values(), *self._ready)} | self._unsaved
-            lost = len(self._all) - len(kept)
-            self._all, self._unsaved_sizes = Ledger(*self._limits), Ledger(*self._limits)
-            self._unsaved = {row_id: kept[row_id] for row_id in sorted(kept)}
-            for row_id, row in self._unsaved.items():
-                self._all.add(row_id, _entry(row.message))
-                self._unsaved_sizes.add(row_id, _entry(row.message))
-            self._gone = []
-            self._saved_up_to = 0
+            lost = self._shelf.start_over()
+            self._failed_since_s = time.monotonic()
             self._failed_at_s = 0.0  # the new file is tried at once
-            self.problem = why
-            self.dropped += max(lost, 0)
-            self._offer_anew()
-        log.warning("%s It is kept as %s; %d messages are lost.", why, broken, max(lost, 0))
-
-
-def _entry(message: Message) -> Entry:
-    return Entry(message.kind, message.event, len(message.topic) + len(message.payload))
+            self._failing(why)
+        log.warning("%s It is kept as %s; %d messages are lost.", why, broken, lost)

@@ -16,17 +16,21 @@ from spotterd.publish.ledger import Entry
 
 APPLICATION_ID = 0x53504F42  # "SPOB"; with the version below it marks the file as ours
 VERSION = 1
-SCHEMA = """
+ALWAYS = """
 PRAGMA locking_mode = EXCLUSIVE;
 PRAGMA journal_mode = WAL;
 PRAGMA wal_autocheckpoint = 256;
 PRAGMA journal_size_limit = 1048576;
 PRAGMA cell_size_check = ON;
-CREATE TABLE IF NOT EXISTS messages (
+"""
+NEW_FILE = f"""
+CREATE TABLE messages (
     id INTEGER PRIMARY KEY, kind TEXT NOT NULL, event TEXT NOT NULL, size INTEGER NOT NULL,
     topic TEXT NOT NULL, qos INTEGER NOT NULL, payload BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS open_events (
+CREATE TABLE open_events (
     event TEXT PRIMARY KEY, topic TEXT NOT NULL, payload BLOB NOT NULL) WITHOUT ROWID;
+PRAGMA user_version = {VERSION};
+PRAGMA application_id = {APPLICATION_ID};
 """
 
 
@@ -53,17 +57,16 @@ class Store:
                 raise
 
     def _prepare(self) -> None:
-        ours = (APPLICATION_ID, VERSION)
+        self._db.executescript(ALWAYS)
         found = tuple(
             self._db.execute(f"PRAGMA {pragma}").fetchone()[0]
             for pragma in ("application_id", "user_version")
         )
-        tables = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if found != ours and tables:
+        if found == (APPLICATION_ID, VERSION):
+            return  # nothing is written: a full disk can still be read
+        if self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
             raise FallBackError(f"The outbox {self._path} was not written by this version.")
-        self._db.executescript(SCHEMA)
-        self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        self._db.execute(f"PRAGMA user_version = {VERSION}")
+        self._db.executescript(f"BEGIN; {NEW_FILE} COMMIT;")
 
     def entries(self) -> Iterator[tuple[int, Entry]]:
         """Everything there is, in order, without payloads. Reads every page of the table."""
