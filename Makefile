@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export SPOTTERD_STATE_DIR ?= $(CURDIR)/out/state
 
-.PHONY: help demo test check bench deb pycuda vm-test fault-test clean
+.PHONY: help demo test check bench deb pycuda vm-test fault-test systemd-test clean
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -41,6 +41,12 @@ out/vm/disk.ext4: tests/vm/image.sh | .venv/.test
 
 fault-test: .venv/.test ## ten minutes of killed brokers, cut links, full disks, kill -9 (root, mosquitto)
 	@$(BIN)/python tests/journeys/faults.py $(ARGS)
+
+SYSTEMD_ROOT ?= $(CURDIR)/out/systemd-root
+systemd-test: .venv/.test ## the package in a real systemd (root, mmdebstrap, systemd-container)
+	@tests/nspawn/root.sh $(SYSTEMD_ROOT)
+	@tools/deb.sh --vendor
+	@SPOTTERD_SYSTEMD_ROOT=$(SYSTEMD_ROOT) $(BIN)/python -m pytest tests/nspawn $(ARGS)
 
 clean: ## remove the environment and everything made here
 	rm -rf .venv out build dist daemon/*.egg-info

@@ -47,6 +47,7 @@ sed -e "s/@VERSION@/$version/" -e "s/@ARCHITECTURE@/$architecture/" -e "s/@PYTHO
 echo /etc/spotterd/config.yaml >"$tree/DEBIAN/conffiles"
 for script in postinst prerm postrm; do put "packaging/$script" "DEBIAN/$script" 755; done
 
+# Not compressed: nearly all of it is wheels, which are.
 deb=dist/spotterd_${version}_$architecture.deb
-dpkg-deb --root-owner-group --build "$tree" "$deb" >/dev/null
+dpkg-deb -Znone --root-owner-group --build "$tree" "$deb" >/dev/null
 echo "$deb ($(du -h "$deb" | cut -f1))"

@@ -59,13 +59,14 @@ def test_without_systemd_python_lines_for_the_journal_carry_their_priority(tmp_p
 
 
 def test_the_journal_gets_upper_case_extras_as_fields() -> None:
-    sent: list[dict[str, str]] = []
+    sent: list[dict[str, object]] = []
     handler = JournalHandler(lambda message, **fields: sent.append({"MESSAGE": message, **fields}))
     log = logging.Logger("spotterd.camera")  # noqa: LOG001 (one that nothing else hears)
     log.addHandler(handler)
     log.warning("lost %s", "north", extra={"SPOTTER_EVENT": "camera_lost", "CAMERA": "north"})
     (entry,) = sent
     assert entry["MESSAGE"] == "lost north"
+    assert isinstance(entry["CODE_LINE"], int)  # systemd-python formats it as a number
     assert (entry["PRIORITY"], entry["LOGGER"]) == ("4", "spotterd.camera")
     assert (entry["SPOTTER_EVENT"], entry["CAMERA"]) == ("camera_lost", "north")
     assert "msecs" not in entry
@@ -118,3 +119,11 @@ def test_what_is_remembered_is_bounded() -> None:
     for n in range(3 * Repeats.KINDS):
         repeats.filter(logging.LogRecord("x", logging.INFO, "", 0, f"line {n}", None, None))
     assert len(repeats._seen) == Repeats.KINDS
+
+
+def test_systemd_python_itself_takes_an_entry() -> None:
+    """The real `journal.send`, up to the socket; a bad argument would raise before it."""
+    journal = pytest.importorskip("systemd.journal", reason="needs systemd-python")
+    handler = JournalHandler(journal.send)
+    handler.handleError = lambda record: pytest.fail(f"refused: {sys.exc_info()[1]}")  # type: ignore[method-assign]
+    handler.emit(logging.LogRecord("x", logging.INFO, __file__, 7, "told by a test", None, None))

@@ -37,6 +37,7 @@ def run(
     if broker is not None:
         chosen["mqtt"] = {"url": broker}
     daemon = Daemon(load(config, chosen), Notifier())
+    signal.signal(signal.SIGHUP, lambda _got, _frame: daemon.reload(lambda: load(config, chosen)))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda got, _frame: daemon.stop(signal.Signals(got).name))
     daemon.run(NEVER if seconds is None else seconds)

@@ -64,14 +64,20 @@ class Window:
 
     def __init__(self, figures: Callable[[], Figures], cameras: Iterable[str]) -> None:
         self.figures = figures
-        self._live = {name: LivePicture() for name in cameras}
         self._lock = threading.Lock()
         self._state = ("starting", "")
-        self._cameras = {name: CameraState(name, "offline", "Not open yet.") for name in self._live}
+        self.put_cameras(cameras)
         self._samples: deque[Sample] = deque(maxlen=MOST_SAMPLES)
         self._events: dict[str, ShownEvent] = {}
 
     # The daemon's side.
+
+    def put_cameras(self, cameras: Iterable[str]) -> None:
+        """These are the cameras from now on."""
+        live = {name: LivePicture() for name in cameras}
+        with self._lock:
+            self._live = live
+            self._cameras = {name: CameraState(name, "offline", "Not open yet.") for name in live}
 
     def put_state(self, state: str, reason: str) -> None:
         """The state as published."""

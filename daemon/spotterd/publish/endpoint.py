@@ -55,7 +55,8 @@ def _password(mqtt: Mqtt) -> str | None:
         path = Path(mqtt.password_file)
     else:
         path = Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nonexistent")) / CREDENTIAL
-        if not path.is_file():
+        # The unit gives a blank one where nobody set a password.
+        if not path.is_file() or not path.read_bytes().strip():
             return None
     try:
         lines = path.read_text(encoding="utf-8").splitlines()

@@ -35,7 +35,10 @@ def figures(
         "dropped": sum(camera.dropped for camera in told.cameras),
         "errors": told.errors + link.counts.crashes,
         "queues": {queue.name: queue.depth for queue in told.queues},
-        "cameras": {one.name: _camera(one, cameras[one.name]) for one in told.cameras},
+        # The meters remember cameras that a reload took out.
+        "cameras": {
+            one.name: _camera(one, cameras[one.name]) for one in told.cameras if one.name in cameras
+        },
         "link": LinkHealth(
             reconnects=max(0, link.counts.connects - 1),
             dropped=link.dropped,

@@ -91,11 +91,11 @@ class JournalHandler(logging.Handler):
                 LOGGER=record.name,
                 THREAD_NAME=record.threadName or "",
                 CODE_FILE=record.pathname,
-                CODE_LINE=str(record.lineno),
+                CODE_LINE=record.lineno,
                 CODE_FUNC=record.funcName or "",
                 **fields,
             )
-        except OSError:
+        except (OSError, TypeError, ValueError):  # a log line must not end the daemon
             self.handleError(record)
 
 

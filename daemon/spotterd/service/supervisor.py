@@ -4,6 +4,7 @@ import logging
 import secrets
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import TypeAlias
@@ -12,9 +13,6 @@ from spotterd import paths
 from spotterd.builder.wire import Progress
 from spotterd.config.schema import Config
 from spotterd.errors import BadInputError, RetryError, SpotterdError
-from spotterd.health.board import BoardProbe
-from spotterd.health.cooling import hottest, next_part
-from spotterd.health.host import HostFigures, HostProbe
 from spotterd.health.meters import Figures, Meters
 from spotterd.health.web import open_web
 from spotterd.health.window import Window
@@ -33,10 +31,10 @@ from spotterd.service.engine import (
     Loaded,
     NoEngine,
 )
-from spotterd.service.figures import figures
 from spotterd.service.pipeline import CameraTold, FirstFrame, News, Pipeline
 from spotterd.service.report import Report
 from spotterd.service.systemd import Notifier, watchdog_limit_s
+from spotterd.service.vitals import Vitals
 from spotterd.service.watchdog import Progress as SignOfLife
 from spotterd.service.watchdog import judge
 
@@ -62,7 +60,17 @@ class PictureTaken:
     jpeg: bytes
 
 
-Note: TypeAlias = Stop | PictureTaken | EngineNews | News
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """Somebody asked to read the configuration again, with this."""
+
+    read: Callable[[], Config]
+
+
+Note: TypeAlias = Stop | Reload | PictureTaken | EngineNews | News
+
+# Sections that are joined to things which outlive a reload.
+FIXED = ("node", "mqtt", "web")
 
 
 class Daemon:
@@ -85,11 +93,10 @@ class Daemon:
         self.left_behind: list[str] = []
         self._config = config
         self._notifier = notifier
-        self._started_s = time.monotonic()
+        self._started_s = self._since_s = time.monotonic()
+        self._ready_is_due = True
         self._inbox: SimpleQueue[Note] = SimpleQueue()
         self._meters = Meters(time.monotonic_ns())
-        self._host = HostProbe(paths.state_dir())
-        self._board = BoardProbe()
         self._window = Window(self.figures, config.cameras)
         self._web = open_web(config.web, self._window)
         topics = Topics(config.root)
@@ -108,6 +115,7 @@ class Daemon:
             self._window,
             lambda name, jpeg: self._inbox.put(PictureTaken(name, jpeg)),
         )
+        self._vitals = Vitals(self._report, self._window, self._link, self._outbox)
         pictures = config.events.pictures
         self._ring = PictureRing(
             paths.state_dir() / "pictures", pictures.keep, pictures.keep_mb << 20
@@ -119,6 +127,10 @@ class Daemon:
     def stop(self, why: str) -> None:
         """End the run soon; callable from signal handlers and any thread."""
         self._inbox.put(Stop(why))
+
+    def reload(self, read: Callable[[], Config]) -> None:
+        """Go on with another configuration, if it is good; callable like `stop`."""
+        self._inbox.put(Reload(read))
 
     def figures(self) -> Figures:
         """The meters now; callable from any thread."""
@@ -136,7 +148,7 @@ class Daemon:
         self._web.start()
         self._tell("starting", "Loading the detector.")
         try:
-            self._work(limit_s)
+            self._work_by_turns(limit_s)
         except SpotterdError as error:
             self._tell("failed", str(error))
             raise
@@ -147,7 +159,38 @@ class Daemon:
             self._outbox.close()
             self._web.stop()
 
-    def _work(self, limit_s: float) -> None:
+    def _work_by_turns(self, limit_s: float) -> None:
+        """Work on one configuration after another."""
+        before: Config | None = None
+        while True:
+            try:
+                wanted = self._work(limit_s)
+            except BadInputError as error:
+                if before is None:
+                    raise
+                log.error("The configuration before is taken again. %s", error)  # noqa: TRY400
+                wanted, before = before, None
+            else:
+                before = self._config
+            if wanted is None:
+                return
+            self._take(wanted)
+
+    def _take(self, config: Config) -> None:
+        """Forget what was about the configuration before."""
+        for _ in range(self._inbox.qsize()):
+            note = self._inbox.get()
+            if isinstance(note, Stop | Reload | PictureTaken):
+                self._inbox.put(note)
+        self._config = config
+        self._facts = Facts(waiting_for=set(config.cameras))
+        self._built, self._told = None, None
+        self._since_s = time.monotonic()
+        self._window.put_cameras(config.cameras)
+        self._ready_is_due = True
+
+    def _work(self, limit_s: float) -> Config | None:
+        """Work on the configuration; returns the one to go on with, or None at the end."""
         keeper = EngineKeeper(self._config, self._inbox.put)
         loaded = keeper.open()
         self._use(loaded)
@@ -158,11 +201,11 @@ class Daemon:
             self._facts.building = "Building the engine"
             keeper.build()
         try:
-            self._watch(pipeline, limit_s)
+            return self._watch(pipeline, limit_s)
         finally:
             keeper.cancel()
-            self.left_behind = pipeline.stop()
-            self._report_health(pipeline)  # the last figures, for whoever adds up
+            self.left_behind += pipeline.stop()
+            self._tell_health(pipeline)  # the last figures, for whoever adds up
 
     def _use(self, loaded: Loaded) -> None:
         """Say what detects from now on."""
@@ -174,8 +217,8 @@ class Daemon:
             f"{backend.device}. {refused}".strip()
         )
 
-    def _watch(self, pipeline: Pipeline, limit_s: float) -> None:
-        """The main loop: take notes, and look around once in a while."""
+    def _watch(self, pipeline: Pipeline, limit_s: float) -> Config | None:
+        """The main loop: take notes, and look around once in a while; returns as `_work`."""
         end_s = self._started_s + limit_s
         look_s = health_s = time.monotonic()
         fed_every_s = (watchdog_limit_s() or 2 * LOOK_S) / 2
@@ -185,18 +228,41 @@ class Daemon:
                 self._look(pipeline)
             if now_s >= health_s:
                 health_s = now_s + self._config.health.interval_s
-                self._report_health(pipeline)
+                self._tell_health(pipeline)
             try:
                 note = self._inbox.get(timeout=max(0.0, min(look_s, health_s, end_s) - now_s))
             except Empty:
                 continue
             if isinstance(note, Stop):
                 log.info("Stopping: %s.", note.why)
-                return
+                return None
             if isinstance(note, PictureTaken):
                 self._ring.add(note.name, note.jpeg)
+            elif isinstance(note, Reload):
+                if wanted := self._wanted(note):
+                    return wanted
             elif self._heard(note, pipeline):
-                return
+                return None
+        return None
+
+    def _wanted(self, note: Reload) -> Config | None:
+        """The configuration that a reload leads to; None where all stays as it is."""
+        self._notifier.reloading("Reading the configuration.")
+        try:
+            read = note.read()
+        except BadInputError as error:
+            log.error("The configuration in force is kept. %s", error)  # noqa: TRY400 (a sentence)
+            read = self._config
+        fixed = {name: getattr(self._config, name) for name in FIXED}
+        late = [name for name in FIXED if getattr(read, name) != fixed[name]]
+        if late:
+            log.warning("Restart the daemon for the new %s.", ", ".join(late))
+        wanted = read.model_copy(update=fixed)
+        if wanted != self._config:
+            return wanted
+        self._told, self._ready_is_due = None, True  # the state is said again, as an answer
+        self._say_state()
+        return None
 
     def _heard(self, note: EngineNews | News, pipeline: Pipeline) -> bool:
         """Take in a piece of news; True when the work is done."""
@@ -249,7 +315,7 @@ class Daemon:
         self._say_state()
 
     def _say_state(self) -> None:
-        self._tell(*condition(self._facts, time.monotonic() - self._started_s))
+        self._tell(*condition(self._facts, time.monotonic() - self._since_s))
 
     def _tell(self, state: State, reason: str) -> None:
         """Say the state where it is new."""
@@ -263,35 +329,13 @@ class Daemon:
             grave = state in ("degraded", "failed")
             log.log(logging.WARNING if grave else logging.INFO, "%s: %s", state, reason)
         said = f"{state}: {reason}" if built is None else f"{state} {built.fraction:.0%}: {reason}"
-        if state not in ("starting", "failed") and not self.running.is_set():
+        if state not in ("starting", "failed") and self._ready_is_due:
+            self._ready_is_due = False
             self.running.set()
             self._notifier.ready(said)
         else:
             self._notifier.status(said)
 
-    def _report_health(self, pipeline: Pipeline) -> None:
-        told, host, board = self.figures(), self._host.sample(), self._board.sample()
-        self._cool(pipeline, host)
-        self._window.put_sample(told, host, board)
-        self._report.health(
-            figures(
-                told,
-                host=host,
-                board=board,
-                link=self._link,
-                outbox=self._outbox,
-                cameras=pipeline.cameras,
-            )
-        )
-
-    def _cool(self, pipeline: Pipeline, host: HostFigures) -> None:
-        """Leave frames out before the board slows itself down, and say so."""
-        zone, margin_c = hottest(host.thermal), self._config.health.cool_margin_c
-        part = next_part(pipeline.thinning.part, zone.margin if zone else None, margin_c)
-        pipeline.thinning.part = part
-        self._facts.heat = ""
-        if zone and part < 1:
-            self._facts.heat = (
-                f"Working on {part:.0%} of the frames: {zone.name} slows the board down at "
-                f"{zone.throttles_at:.0f} °C. Cool the board better."
-            )
+    def _tell_health(self, pipeline: Pipeline) -> None:
+        margin_c = self._config.health.cool_margin_c
+        self._facts.heat = self._vitals.tell(self.figures(), pipeline, margin_c)
