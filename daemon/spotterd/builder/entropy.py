@@ -17,7 +17,7 @@ from spotterd.data import Floats
 
 BINS = 2048
 LEVELS = 128
-SAMPLES = 1 << 17  # values counted of one tensor of one picture; its extremes are of all of them
+SAMPLES = 1 << 19  # values counted of one tensor of one picture; its extremes are of all of them
 STRIDE = 8  # every so many bins a threshold is tried: 241 candidates, 0.4 % of the range apart
 TINY = 1e-12
 

@@ -29,7 +29,8 @@ class Ranges(BaseModel):
         ranges: (lowest, highest) by name of the tensor.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    # Makers of models may say more about how they measured.
+    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
     model_sha256: str
     method: str
