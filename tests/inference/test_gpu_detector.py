@@ -25,8 +25,7 @@ def picture() -> np.ndarray:
     return picture
 
 
-@pytest.mark.parametrize("letterbox", ["cpu", "gpu"])
-@pytest.mark.parametrize("trt", [trt10, trt11], ids=["trt10", "trt11"])
+@pytest.mark.parametrize(("trt", "letterbox"), [(trt10, "cpu"), (trt11, "gpu")], ids=["10", "11"])
 def test_both_worlds_see_what_onnx_runtime_sees(tmp_path: Path, device, trt, letterbox):
     model = model_path("sky")
     reference = OnnxBackend(model)

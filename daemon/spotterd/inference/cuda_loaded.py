@@ -72,6 +72,7 @@ class Loaded:
         self._gpu = gpu
         self._recipe = recipe
         self._graphs = recipe.graphs
+        self.computed: Any = None
         with ExitStack() as undo:
             self._engine = recipe.load()
             undo.callback(self._engine.close)
@@ -99,6 +100,7 @@ class Loaded:
             self._engine.close()
             self.lanes.clear()
         self._undo.close()
+        self.computed = None  # now: pycuda frees it only while its context is current
 
     def _new_slots(self) -> tuple[CudaSlot, ...]:
         kind = CudaSlot if self._letterbox is None else CudaFrameSlot
@@ -118,7 +120,7 @@ class Loaded:
         drv = self._gpu.drv
         bindings = self._engine.bindings
         try:
-            self.computed: Any = drv.Event(drv.event_flags.DISABLE_TIMING)
+            self.computed = drv.Event(drv.event_flags.DISABLE_TIMING)
             for slot in self.slots:
                 lane = self.lanes[slot] = self._lane(slot, bindings)
                 self._start(lane)
