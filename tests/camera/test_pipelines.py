@@ -1,10 +1,9 @@
-"""Pipeline strings, word by word; the wedge's decisions; planes of drivers."""
+"""Pipeline strings, word by word; planes of drivers."""
 
 import cv2
 import numpy as np
 import pytest
 
-from spotterd.camera.argus import APART_NS, Wedge
 from spotterd.camera.gstreamer import has_element
 from spotterd.camera.open import open_source
 from spotterd.camera.pipelines import (
@@ -84,22 +83,6 @@ def test_without_gstreamer_the_sentence_says_what_to_install(
         with pytest.raises(BadInputError, match="apt-get install python3-gi"):
             open_source(Camera(source=source))
     gstreamer._bindings.cache_clear()
-
-
-# The wedge
-
-
-def test_the_third_failure_in_a_row_restarts_and_not_again_within_a_minute() -> None:
-    wedge = Wedge()
-    assert [wedge.failed("silent", n) for n in range(9)] == [n == 2 for n in range(9)]
-    assert wedge.failed("silent", 2 + APART_NS)
-
-
-def test_no_restart_while_another_camera_streams_or_the_request_is_wrong() -> None:
-    wedge = Wedge(streaming=1)
-    assert not any(wedge.failed("silent", n) for n in range(9))
-    wedge = Wedge()
-    assert not any(wedge.failed("Invalid camera device specified", n) for n in range(9))
 
 
 # Planes and stamps

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from spotterd.camera.base import Shot
@@ -71,6 +72,13 @@ def restart() -> str:
     return f"{UNIT} seemed stuck and was restarted"
 
 
+def _after(seconds: float, do: Callable[[], object]) -> threading.Timer:
+    timer = threading.Timer(seconds, do)
+    timer.daemon = True
+    timer.start()
+    return timer
+
+
 class CsiCamera:
     """A camera on the CSI connector."""
 
@@ -80,20 +88,24 @@ class CsiCamera:
         self.fps = float(options.fps)
         self._streaming = False
         self._label = f"csi:{sensor}"
+        hangs = RetryError(f"{self._label} hangs while it is started.")
+        starting = _after(FIRST_PICTURE_S, lambda: self._failed(hangs))
         try:
             self._pipeline = Pipeline(csi_pipeline(sensor, options), self._label)
         except RetryError as error:
             raise self._failed(error) from error
-        self._deadline = threading.Timer(FIRST_PICTURE_S, self._pipeline.abort)
-        self._deadline.daemon = True
-        self._deadline.start()
+        finally:
+            starting.cancel()
+        self._deadline = _after(FIRST_PICTURE_S, self._pipeline.abort)
 
     def read(self, into: Image | None) -> Shot:
         """Wait for the next picture."""
         try:
             shot = self._pipeline.read(into)
         except RetryError as error:
-            raise error if self._streaming else self._failed(error) from error
+            if self._streaming:
+                raise
+            raise self._failed(error) from error
         if not self._streaming:
             self._deadline.cancel()
             self._count(1)
@@ -101,9 +113,10 @@ class CsiCamera:
 
     def _failed(self, error: RetryError) -> RetryError:
         with _lock:
-            if not _wedge.failed(str(error), time.monotonic_ns()):
-                return error
-            outcome = restart()
+            stuck = _wedge.failed(str(error), time.monotonic_ns())
+        if not stuck:
+            return error
+        outcome = restart()
         log.warning("%s (after %d failures of %s).", outcome, FAILURES, self._label)
         return RetryError(f"{error} {outcome}.")
 

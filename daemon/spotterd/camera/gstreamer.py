@@ -86,15 +86,16 @@ class Pipeline:
         """Wait for the next picture, until there is one, an error, or `abort`."""
         while True:
             sample = self._sink.try_pull_sample(SLICE_NS)
+            self._check_bus()
             if sample is not None:
                 return self._shot(sample, into)
-            self._check_bus()
             if self._aborted.is_set():
                 raise RetryError(f"{self._label} is silent.")
             if self._sink.get_property("eos"):
                 raise RetryError(f"{self._label} ended its stream.")
 
     def _check_bus(self) -> None:
+        """Raise what an element complained of; all else is dropped, so that nothing piles up."""
         message = self._bus.pop_filtered(self._gst.MessageType.ERROR)
         if message is not None:
             error, _detail = message.parse_error()

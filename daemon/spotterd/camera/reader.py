@@ -1,6 +1,5 @@
 """Keeps one camera going: reads, notices silence, reconnects, and says how it is."""
 
-import logging
 import random
 import threading
 import time
@@ -8,6 +7,7 @@ from collections.abc import Callable
 from typing import Final, Literal
 
 from spotterd.camera.base import CameraStatus, Shot, Source, Vitals
+from spotterd.camera.chronicle import Chronicle
 from spotterd.camera.open import open_source
 from spotterd.camera.pace import Pace, Rate
 from spotterd.camera.pool import FramePool
@@ -17,8 +17,6 @@ from spotterd.camera.session import Session
 from spotterd.config.schema import Camera
 from spotterd.data import Frame
 from spotterd.errors import BadInputError, RetryError
-
-log = logging.getLogger(__name__)
 
 CONNECTING = "Connecting."
 POOL_SIZE = 8  # frames between the camera and the last stage that looks at pixels
@@ -79,8 +77,7 @@ class CameraReader:
         self._recovery = Recovery.start(time.monotonic_ns())
         self._moving = threading.Lock()  # both threads move the state
         self._progress_ns = time.monotonic_ns()
-        self._lost_ns: int | None = None
-        self._warned = False  # about the trouble that is going on
+        self._chronicle = Chronicle(name)
         self._session: Session | None = None
         self._left_behind: list[Session] = []
         self._wake = threading.Event()
@@ -173,7 +170,7 @@ class CameraReader:
         if session.abandon(timeout_s):
             return
         self._left_behind = [one for one in self._left_behind if not one.done] + [session]
-        self._log(logging.WARNING, "a read hangs in its driver; left behind.", "camera_hung")
+        self._chronicle.hung()
 
     def _conclude(self, error: Exception | None) -> bool:
         """A session ended by itself; whether to try again."""
@@ -182,19 +179,17 @@ class CameraReader:
             return True
         self.error = error
         if error is not None:
-            self._log(logging.ERROR, str(error), "camera_failed")
+            self._chronicle.failed(str(error))
         reason = str(error or "The recording is over.")
         self.ended.set()  # before it is told: who hears that it is offline may ask for how long
         self._on_status(CameraStatus("offline", reason, time.monotonic_ns()))
         return False
 
     def _lose(self, reason: str) -> None:
-        self._lost_ns = self._lost_ns or time.monotonic_ns()
         jitter = random.random()  # noqa: S311 (no secret)
         self._move(lambda was, now_ns: was.lost(now_ns, reason, jitter))
         fresh = self._recovery.failures == 1
-        self._warned |= fresh
-        self._log(logging.WARNING if fresh else logging.DEBUG, reason, "camera_lost")
+        self._chronicle.lost(reason, self._recovery.since_ns, fresh=fresh)
 
     def _pause(self) -> bool:
         """Wait until the next attempt is due and the driver is not full of hung reads."""
@@ -242,12 +237,7 @@ class CameraReader:
 
     def _connected(self) -> None:
         self._move(Recovery.picture)
-        if self._lost_ns is not None:
-            away_s = (time.monotonic_ns() - self._lost_ns) / 1e9
-            level = logging.INFO if self._warned else logging.DEBUG
-            self._log(level, f"back after {away_s:.1f} s.", "camera_back")
-            self.reconnects += 1
-        self._lost_ns, self._warned = None, False
+        self.reconnects += self._chronicle.picture(self._recovery.since_ns)
         self._wake.set()  # silence is now measured by `stall_timeout_s`
 
     # Both
@@ -263,8 +253,3 @@ class CameraReader:
         now = self._recovery
         reason = now.reason or ("" if now.state is State.STREAMING else CONNECTING)
         self._on_status(CameraStatus(TOLD[now.state], reason, now.since_ns, self._warnings))
-
-    def _log(self, level: int, said: str, event: str) -> None:
-        """A line, and fields to search the journal by."""
-        fields = {"SPOTTER_EVENT": event, "CAMERA": self._name}
-        log.log(level, "Camera %s: %s", self._name, said, extra=fields)

@@ -57,10 +57,10 @@ def natural(path: Path) -> list[tuple[int, int | str]]:
 
 def read_picture(path: Path) -> Image | None:
     """Decode a picture as BGR; None if it is none."""
-    data = np.fromfile(path, np.uint8)
     try:
+        data = np.fromfile(path, np.uint8)
         decoded: Image | None = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    except cv2.error:  # larger than OpenCV's limits
+    except (OSError, cv2.error):  # not readable; larger than OpenCV's limits
         return None
     return decoded
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from spotterd.errors import RetryError
+
 _READ, _WRITE = 2, 1
 _VIDEO_CAPTURE = 0x1
 _DEVICE_CAPS = 0x80000000
@@ -67,8 +69,15 @@ class Control:
 
 @contextmanager
 def opened(node: Path) -> Iterator[int]:
-    """The device as a file descriptor; does not disturb whoever captures from it."""
-    fd = os.open(node, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    """The device as a file descriptor; does not disturb whoever captures from it.
+
+    Raises:
+        RetryError: it is gone, or its driver refuses.
+    """
+    try:
+        fd = os.open(node, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise RetryError(f"{node} cannot be opened: {error.strerror}.") from error
     try:
         yield fd
     finally:

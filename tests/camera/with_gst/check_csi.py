@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from queue import Queue
 
 import pytest
@@ -123,38 +122,3 @@ def test_faults_in_mid_stream_are_recovered_from(opened: "Queue[CsiCamera]", fau
     wait_for(opened.told, "online")
     assert opened.reader.reconnects == 1
     assert opened.reader.hung == 0
-
-
-def test_a_stuck_daemon_is_restarted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sensor that never gives its first picture, three times in a row."""
-    calls = tmp_path / "calls"
-    tool = tmp_path / "systemctl"
-    tool.write_text(f'#!/bin/sh\necho "$@" >> {calls}\n')
-    tool.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    monkeypatch.setattr(argus, "FIRST_PICTURE_S", 0.2)
-    monkeypatch.setattr(
-        argus, "csi_pipeline", lambda *_: f"videotestsrc ! valve drop=true ! {SINK}"
-    )
-    said = []
-    for _ in range(7):
-        camera = open_csi("csi:0")
-        with pytest.raises(RetryError) as told:
-            camera.read(None)
-        camera.close()
-        said.append(str(told.value))
-    assert ["was restarted" in text for text in said] == [False, False, True] + [False] * 4
-    assert calls.read_text() == "--no-ask-password restart nvargus-daemon.service\n"
-
-
-def test_a_restart_that_is_not_allowed_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tool = tmp_path / "systemctl"
-    tool.write_text("#!/bin/sh\necho 'Access denied' >&2\nexit 4\n")
-    tool.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    assert "may not be restarted (Access denied)" in argus.restart()
-
-
-SINK = "appsink name=frames"

@@ -12,7 +12,7 @@ from spotterd.health.checks.base import Finding, ok, problem, warning
 
 ARGUS_SOCKET = Path("/tmp/argus_socket")  # noqa: S108 (where nvargus-daemon puts it)
 CSI_ELEMENTS = ("nvarguscamerasrc", "nvvidconv", "appsink")
-RTSP_PORT = 554
+PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 TIMEOUT_S = 5.0
 
 
@@ -22,8 +22,8 @@ def check_camera(name: str, source: str) -> Iterator[Finding]:
     scheme = source.split(":", 1)[0]
     if scheme == "sim":
         yield ok(what, "sim: needs nothing")
-    elif scheme == "rtsp":
-        yield _rtsp(what, source)
+    elif scheme in PORTS:
+        yield _stream(what, source)
     elif scheme == "csi":
         yield from _csi(what)
     elif scheme == "gst":
@@ -51,11 +51,12 @@ def _file(what: str, path: Path) -> Finding:
     return problem(what, f"{path} is not there, or not readable", "check the path in the config")
 
 
-def _rtsp(what: str, source: str) -> Finding:
+def _stream(what: str, source: str) -> Finding:
     url = urlsplit(source)
-    where = f"{url.hostname}:{url.port or RTSP_PORT}"  # without user and password
+    port = url.port or PORTS[url.scheme]
+    where = f"{url.hostname}:{port}"  # without user and password
     try:
-        socket.create_connection((url.hostname or "", url.port or RTSP_PORT), TIMEOUT_S).close()
+        socket.create_connection((url.hostname or "", port), TIMEOUT_S).close()
     except OSError as error:
         return problem(what, f"{where} cannot be reached: {error}", "check address and cable")
     return ok(what, f"{where} answers")
