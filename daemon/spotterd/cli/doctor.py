@@ -1,12 +1,11 @@
 """`spotterd doctor`: everything the daemon depends on, with what to do where it is not well."""
 
 import logging
-import socket
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from urllib.parse import urlsplit
 
 import typer
 
@@ -29,6 +28,8 @@ def doctor(
     """Check dependencies, devices, clock, broker and disk; exit 1 where there is a problem."""
     from spotterd.health.checks.base import Level
 
+    # The findings say it; without this, warnings of the rooms come between on stderr.
+    logging.getLogger("spotterd").addHandler(logging.NullHandler())
     findings = list(examine_cameras(config) if camera else examine(config))
     if as_json:
         _print_json(findings)
@@ -57,8 +58,6 @@ def examine_cameras(config_file: Path | None) -> Iterator["Finding"]:
     from spotterd.config.load import load
     from spotterd.health.checks.base import ok, problem, warning
 
-    # The findings say it; without this, warnings of the reader come between on stderr.
-    logging.getLogger("spotterd").addHandler(logging.NullHandler())
     found = survey()
     if not found:
         yield warning("cameras", "no USB or CSI camera here", "plug one in, or use rtsp://")
@@ -127,20 +126,24 @@ def _cameras(config: "Config") -> Iterator["Finding"]:
 
 
 def _broker(config: "Config") -> "Finding":
+    """Whether the broker lets us in, with the daemon's own means."""
+    from spotterd.errors import BadInputError
     from spotterd.health.checks.base import ok, problem
+    from spotterd.publish.memory import MemoryOutbox
+    from spotterd.publish.mqtt import MqttLink
 
-    url = urlsplit(config.mqtt.url)
-    address = (url.hostname or "127.0.0.1", url.port or (8883 if url.scheme == "mqtts" else 1883))
-    where = f"{address[0]}:{address[1]}"  # the URL itself may hold a password
+    remedy = "mend the section mqtt; a broker of your own: `sudo apt install mosquitto`"
     try:
-        socket.create_connection(address, BROKER_TIMEOUT_S).close()
-    except OSError as error:
-        return problem(
-            "broker",
-            f"{where} cannot be reached: {error}",
-            "check mqtt.url and that a broker runs there (`sudo apt install mosquitto`)",
-        )
-    return ok("broker", f"{where} answers")
+        link = MqttLink(config.mqtt, f"spotterd-doctor-{os.getpid()}", MemoryOutbox())
+    except BadInputError as error:
+        return problem("broker", str(error), remedy)
+    link.start()
+    try:
+        if link.wait_connected(BROKER_TIMEOUT_S, patient=False):
+            return ok("broker", f"{link.broker} lets us in")
+        return problem("broker", link.last_error or f"{link.broker} does not answer.", remedy)
+    finally:
+        link.stop(timeout_s=1)
 
 
 def _has_nvidia() -> bool:

@@ -1,6 +1,7 @@
 """`spotterd watch`: what boards say, live."""
 
 import json
+import logging
 import os
 import queue
 import time
@@ -54,10 +55,14 @@ def _linked(broker: str | None, nodes: list[str], config_file: Path | None) -> I
     roots = [f"spotter/{node}" for node in nodes] or [mqtt.root or "spotter/+"]
     heard = tuple(topic for root in roots for topic in Topics(root).watched)
     link = MqttLink(mqtt, f"spotterd-watch-{os.getpid()}", MemoryOutbox(), subscriptions=heard)
+    # Why there is no connection is said once, by the error; later losses are warnings on stderr.
+    log, quiet = logging.getLogger("spotterd"), logging.NullHandler()
+    log.addHandler(quiet)
     link.start()
     try:
         if not link.wait_connected(CONNECT_TIMEOUT_S, patient=False):
             raise BadInputError(link.last_error or f"The broker {link.broker} does not answer.")
+        log.removeHandler(quiet)
         yield link
     finally:
         link.stop(timeout_s=1)
