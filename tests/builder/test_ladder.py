@@ -7,8 +7,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnxruntime as ort
 import pytest
 
+from builder.conftest import fill
 from builder.models import skies
 from spotterd.builder import calibration, ladder
 from spotterd.builder.gate import Figures
@@ -244,3 +246,29 @@ def test_a_disk_that_cannot_be_written_is_told(wanting: Wanting, state: Path) ->
     (state / "engines").write_text("a file where the folder should be")
     with pytest.raises(RetryError, match="Cannot write"):
         build(wanted, store, silent)
+
+
+def test_onnx_runtime_on_a_gpu_keeps_fp32(
+    wanting: Wanting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        ort, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    )
+    auto, store = wanting(precision="auto")
+    assert [t.precision for t in build(auto, store, silent).sidecar.tried] == ["fp32"]
+    asked, store = wanting(precision="int8")
+    assert "GPU provider is served FP32 only" in build(asked, store, silent).sidecar.refusals
+    assert "CUDA" in auto.identity.runtime
+
+
+def test_a_full_disk_ends_the_build_with_a_sentence(
+    wanting: Wanting, small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPOTTERD_STATE_DIR", str(small_disk))
+    wanted, store = wanting()
+    fill(small_disk / "ballast")
+    with pytest.raises(RetryError, match="No space left on device"):
+        build(wanted, store, silent)
+    assert store.load(wanted.identity) is None
+    (small_disk / "ballast").unlink()
+    assert build(wanted, store, silent).sidecar.precision == "int8"

@@ -1,16 +1,14 @@
 """The store: only whole engines of exactly the wanted identity are ever given out."""
 
-import contextlib
 import json
 import os
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from builder.conftest import fill
 from spotterd.builder.identity import Identity, hash_of_hashes
 from spotterd.builder.store import Engine, Sidecar, Store
 from spotterd.errors import RetryError
@@ -205,18 +203,6 @@ def test_why_the_last_engine_does_not_fit(store: Store) -> None:
     assert store.last("none") is None
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 64 KiB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
-    if subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("mounting a small tmpfs needs root")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
-
-
 def test_a_full_disk_is_told_and_nothing_half_remains(small_disk: Path) -> None:
     store = Store(small_disk / "engines", 10**6)
     with store.workfile(".plan") as made:
@@ -231,13 +217,6 @@ def test_a_full_disk_is_told_and_nothing_half_remains(small_disk: Path) -> None:
     (small_disk / "ballast").unlink()
     kept(store)
     assert store.load(WANTED) is not None
-
-
-def fill(path: Path) -> None:
-    """Write until the disk is full."""
-    with path.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-        while True:
-            file.write(b"z" * 512)
 
 
 def test_a_full_disk_while_the_engine_is_written(small_disk: Path) -> None:

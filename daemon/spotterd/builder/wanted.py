@@ -87,7 +87,7 @@ def want(detector: schema.Detector, engines: schema.Engines) -> Wanted:
     input_wh = (size, size) if isinstance(size, int) else size
     info = inspect(path, input_wh and (input_wh[1], input_wh[0]))
     labels = labels_of(info, detector.labels)
-    here, runtime, road = _road(path, info, engines)
+    here, runtime, road = _road(path, info, detector, engines)
     floor = engines.gate
     flags = {"gate": f"{floor.recall:g}/{floor.ap50:g}/{floor.score_shift:g}"}
     if isinstance(road, OnnxRoad):
@@ -123,15 +123,18 @@ def _calibrated_by(engines: schema.Engines, model: Path, model_sha256: str) -> s
     return hash_of_hashes(hashes)
 
 
-def _road(path: Path, info: ModelInfo, engines: schema.Engines) -> tuple[device.Device, str, Road]:
+def _road(
+    path: Path, info: ModelInfo, detector: schema.Detector, engines: schema.Engines
+) -> tuple[device.Device, str, Road]:
     if engines.backend != "onnxruntime":
         try:
             return _tensorrt(path, info, engines)
         except FallBackError as error:
             level = logging.WARNING if engines.backend == "tensorrt" else logging.INFO
             log.log(level, "No TensorRT here: %s Taking ONNX Runtime.", error)
-    road = OnnxRoad(path, info, engines.threads)
-    return device.cpu(), f"onnxruntime {ort.__version__}", road
+    road = OnnxRoad(path, info, detector, engines)
+    providers = ", ".join(ort.get_available_providers())
+    return device.cpu(), f"onnxruntime {ort.__version__} ({providers})", road
 
 
 def _tensorrt(
