@@ -7,6 +7,7 @@ The primary context is the one that TensorRT uses, too. It is current in a threa
 import hashlib
 import logging
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -103,9 +104,11 @@ class Gpu:
                 write_whole(cubin, _compiled(code, arch))
             return self.drv.module_from_buffer(cubin.read_bytes())
         except (self.drv.Error, OSError) as error:
-            cubin.unlink(missing_ok=True)  # so that a broken one is not met again
+            with suppress(OSError):
+                cubin.unlink(missing_ok=True)  # so that a broken one is not met again
+            reason = str(error).splitlines()[0]  # the compiler's own lines are in the traceback
             raise FallBackError(
-                f"The kernel {source.name} cannot be used on {self.name} ({error}). "
+                f"The kernel {source.name} cannot be used on {self.name} ({reason}). "
                 "Frames are prepared by the CPU."
             ) from error
 
