@@ -27,6 +27,7 @@ def test_one_json_document_and_exit_0_without_a_problem(tmp_path: Path, broker: 
     code, out = run("--json", "--config", written(tmp_path, broker.port))
     found = {finding["name"]: finding for finding in json.loads(out)}
     assert found["broker"]["level"] == "ok"
+    assert "there and back" in found["broker"]["said"]
     assert found["camera north"]["level"] == "ok"
     assert code == 0
 

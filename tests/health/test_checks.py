@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from spotterd.health.checks import cameras, machine, software, unit
-from spotterd.health.checks.base import Level
+from health.test_jetson import lay
+from spotterd.health.board import BoardFigures, BoardProbe, combine
+from spotterd.health.checks import board, cameras, machine, software, unit
+from spotterd.health.checks.base import Finding, Level
 from spotterd.health.host import HostFigures
 from spotterd.health.thermal import ThermalZone
 
@@ -118,6 +120,8 @@ def test_sources(tmp_path: Path) -> None:
     level, said = one(str(tmp_path / "none.mp4"))
     assert level is Level.PROBLEM
     assert "not there" in said
+    assert one("usb:97?width=640") == (Level.PROBLEM, "/dev/video97 is not there")
+    assert one("usb:046d:0825")[0] is Level.OK
     assert one("usb:97") == (Level.PROBLEM, "/dev/video97 is not there")
     assert one("/dev/null") == (Level.OK, "/dev/null is there and may be opened")
 
@@ -148,3 +152,44 @@ def test_csi_needs_argus_and_its_elements(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "argus_socket").touch()
     tool.unlink()
     assert [f.level for f in cameras.check_camera("n", "csi:0")] == [Level.OK, Level.WARNING]
+
+
+def on_board(name: str, root: Path) -> dict[str, Finding]:
+    lay(name, root)
+    return {f.name: f for f in board.check_board(BoardProbe(root).sample(), root)}
+
+
+def test_a_jetson_tells_release_mode_and_trouble(tmp_path: Path) -> None:
+    cuda = tmp_path / "usr/local/cuda/version.json"
+    cuda.parent.mkdir(parents=True)
+    cuda.write_text('{"cuda": {"name": "CUDA SDK", "version": "12.6.68"}}')
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev/nvmap").touch()
+    found = on_board("agx-orin", tmp_path)
+    assert found["board"].said == "NVIDIA Jetson AGX Orin Developer Kit"
+    assert found["jetpack"].said == "Jetson Linux 36.4.0, JetPack 6"
+    assert found["cuda"].said == "12.6.68"
+    assert found["gpu"].level is Level.OK
+    assert found["supply voltage"].level is Level.WARNING
+    assert "3 times" in found["supply voltage"].said
+    assert found["clocks"].level is Level.WARNING
+    assert found["flash mmcblk0"].said == "20 % of its expected life is used"
+
+
+def test_a_jetpack_that_is_too_old_is_a_problem(tmp_path: Path) -> None:
+    assert on_board("nano", tmp_path)["jetpack"].level is Level.PROBLEM
+
+
+def test_device_nodes_without_rights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev/nvmap").touch()
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    found = on_board("orin-nano", tmp_path)["gpu"]
+    assert found.level is Level.PROBLEM
+    assert "nvmap" in found.said
+    assert "usermod" in found.remedy
+
+
+def test_a_machine_without_a_gpu_has_no_board_lines(tmp_path: Path) -> None:
+    figures: BoardFigures = combine(None, (), ())
+    assert list(board.check_board(figures, tmp_path)) == []

@@ -40,13 +40,17 @@ def doctor(
 
 def examine(config_file: Path | None) -> Iterator["Finding"]:
     """Every finding, in the order people should read them."""
+    from spotterd.health.board import BoardProbe
+    from spotterd.health.checks.board import check_board
     from spotterd.health.checks.machine import check_machine
     from spotterd.health.checks.software import check_software
     from spotterd.health.checks.unit import check_unit
     from spotterd.health.host import HostProbe
     from spotterd.paths import state_dir
 
-    yield from check_software(nvidia=_has_nvidia())
+    board = BoardProbe().sample()
+    yield from check_software(nvidia=board.model is not None)
+    yield from check_board(board)
     yield from check_machine(HostProbe(state_dir()).sample(), state_dir())
     yield from check_unit()
     yield from _configured(config_file)
@@ -126,28 +130,42 @@ def _cameras(config: "Config") -> Iterator["Finding"]:
 
 
 def _broker(config: "Config") -> "Finding":
-    """Whether the broker lets us in, with the daemon's own means."""
+    """A message to the broker and back, with the daemon's own connection code and rights."""
+    import queue
+    import time
+
     from spotterd.errors import BadInputError
     from spotterd.health.checks.base import ok, problem
+    from spotterd.publish.base import Message
     from spotterd.publish.memory import MemoryOutbox
     from spotterd.publish.mqtt import MqttLink
 
-    remedy = "mend the section mqtt; a broker of your own: `sudo apt install mosquitto`"
+    remedy = "check the section mqtt; is a broker there? (`sudo apt install mosquitto`)"
+    topic = f"{config.root}/doctor"
+    # The findings say it; without this, warnings of the link come between on stderr.
+    logging.getLogger("spotterd").addHandler(logging.NullHandler())
     try:
-        link = MqttLink(config.mqtt, f"spotterd-doctor-{os.getpid()}", MemoryOutbox())
+        link = MqttLink(
+            config.mqtt, f"doctor-{os.getpid()}", MemoryOutbox(), subscriptions=(topic,)
+        )
     except BadInputError as error:
-        return problem("broker", str(error), remedy)
+        return problem("broker", str(error), "mend the section mqtt")
     link.start()
     try:
-        if link.wait_connected(BROKER_TIMEOUT_S, patient=False):
-            return ok("broker", f"{link.broker} lets us in")
-        return problem("broker", link.last_error or f"{link.broker} does not answer.", remedy)
+        if not link.wait_connected(BROKER_TIMEOUT_S, patient=False):
+            return problem("broker", link.last_error or f"{link.broker} does not answer", remedy)
+        began_s = time.monotonic()
+        link.send(Message(topic, b"how are you?", qos=1))
+        link.inbox.get(timeout=BROKER_TIMEOUT_S)
+        took_ms = (time.monotonic() - began_s) * 1000
+        return ok("broker", f"{link.broker}: a message there and back took {took_ms:.0f} ms")
+    except queue.Empty:
+        why = link.last_error or f"a message to {topic} did not come back"
+        return problem(
+            "broker", why, "may this user write and read there? see systemd/mosquitto.acl"
+        )
     finally:
         link.stop(timeout_s=1)
-
-
-def _has_nvidia() -> bool:
-    return Path("/dev/nvhost-ctrl").exists() or Path("/dev/nvidiactl").exists()
 
 
 def _print_json(findings: list["Finding"]) -> None:

@@ -1,6 +1,7 @@
 """What a configured source needs, without opening it: the daemon may be using it right now."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -14,6 +15,7 @@ ARGUS_SOCKET = Path("/tmp/argus_socket")  # noqa: S108 (where nvargus-daemon put
 CSI_ELEMENTS = ("nvarguscamerasrc", "nvvidconv", "appsink")
 PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 TIMEOUT_S = 5.0
+_NODE = re.compile(r"usb:(\d+)(?=\?|$)|(/dev/[^?]+)")
 
 
 def check_camera(name: str, source: str) -> Iterator[Finding]:
@@ -28,10 +30,10 @@ def check_camera(name: str, source: str) -> Iterator[Finding]:
         yield from _csi(what)
     elif scheme == "gst":
         yield from _elements(what, ("appsink",))
-    elif scheme == "usb":
-        yield _device(what, Path(f"/dev/video{source.split(':', 1)[1] or 0}"))
-    elif source.startswith("/dev/"):
-        yield _device(what, Path(source.partition("?")[0]))
+    elif node := _NODE.match(source):
+        yield _device(what, Path(node[2] or f"/dev/video{node[1]}"))
+    elif scheme in ("usb", "http", "https"):
+        yield ok(what, f"{scheme}: `spotterd doctor --camera` takes a picture of it")
     else:
         yield _file(what, Path(source))
 
