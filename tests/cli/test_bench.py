@@ -1,0 +1,28 @@
+"""`spotterd bench`: one short round on a tiny model, and the numbers it must tell."""
+
+import json
+from pathlib import Path
+
+import yaml
+from typer.testing import CliRunner
+
+import tiny_models
+from spotterd.cli.main import app
+
+
+def test_a_round_tells_efficiency_stages_and_memory(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("SPOTTERD_STATE_DIR", str(tmp_path))
+    model = tiny_models.sees_bright(tmp_path / "m.onnx")
+    file = tmp_path / "c.yaml"
+    file.write_text(
+        yaml.safe_dump({"detector": {"model": str(model)}, "engines": {"precision": "fp32"}})
+    )
+    options = ["--config", str(file), "--seconds", "1", "--rounds", "1", "--json"]
+    done = CliRunner().invoke(app, ["bench", *options])
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert told["fps"] > 0
+    assert told["bare_fps"] > 0
+    assert set(told["stages_ms"]) == {"letterbox", "infer", "interpret"}
+    assert {"camera-main", "interpret", "mqtt", "letterbox"} <= set(told["cpu_ms"])
+    assert told["rss_mib"] > 0
