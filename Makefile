@@ -22,8 +22,11 @@ check: .venv/.test ## ruff, mypy --strict, layers
 	@PYTHONPATH=daemon $(BIN)/lint-imports --no-logo >.venv/layers.log 2>&1 || { cat .venv/layers.log; exit 1; }
 	@echo "check: ruff, mypy and layers are clean"
 
-bench: .venv/.test ## frames/s and CPU time, as ratios of one run
+bench: .venv/.test ## frames/s and CPU time, as ratios of one run (ULTRALYTICS=python: against that, too)
 	@$(BIN)/spotterd bench $(ARGS)
+ifdef ULTRALYTICS
+	@SPOTTERD=$(BIN)/spotterd $(ULTRALYTICS) tools/versus_ultralytics.py $(CLIP) engines/sky.onnx
+endif
 
 deb: .venv/.demo ## Debian package in dist/ (VENDOR=1: all Python packages inside, no network needed)
 	@tools/deb.sh $(if $(VENDOR),--vendor)
