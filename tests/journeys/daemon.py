@@ -18,6 +18,7 @@ import yaml
 from brokers import Broker
 from helpers import ROOT
 from spotterd.config.schema import Mqtt
+from spotterd.publish.base import Message
 from spotterd.publish.memory import MemoryOutbox
 from spotterd.publish.mqtt import MqttLink
 from spotterd.publish.topics import Topics
@@ -58,12 +59,15 @@ class Daemon:
         broker: where both meet.
         state: its state directory.
         tree: of its configuration; without one for engines, no engine is built.
+        hears: further topics that the subscriber hears.
     """
 
-    def __init__(self, broker: Broker, state: Path, tree: dict[str, Any]) -> None:
+    def __init__(
+        self, broker: Broker, state: Path, tree: dict[str, Any], hears: tuple[str, ...] = ()
+    ) -> None:
         self.node = f"n{uuid.uuid4().hex[:8]}"
         self.topics = Topics(f"spotter/{self.node}")
-        subscriptions = (f"{self.topics.root}/#",)
+        subscriptions = (f"{self.topics.root}/#", *hears)
         self._link = MqttLink(
             Mqtt(url=broker.url), f"hears-{self.node}", MemoryOutbox(), subscriptions=subscriptions
         )
@@ -71,15 +75,24 @@ class Daemon:
         self.heard: list[tuple[str, Any]] = []
         told = {"engines": {"precision": "fp32"}, "health": {"interval_s": 2}, **tree}
         told |= {"node": self.node, "mqtt": {"url": broker.url}}
-        config = state / "Konfiguration ü.yaml"
-        config.write_text(yaml.safe_dump(told), encoding="utf-8")
+        self.config = state / "Konfiguration ü.yaml"
+        self.config.write_text(yaml.safe_dump(told), encoding="utf-8")
+        self._state = state
+        self.start()
+
+    def start(self) -> None:
+        """Start the command, the first time or again."""
         self.process = subprocess.Popen(
-            command("run", "--config", config),
-            env=environment(state),
-            cwd=state,
+            command("run", "--config", self.config),
+            env=environment(self._state),
+            cwd=self._state,
             stderr=subprocess.PIPE,
             text=True,
         )
+
+    def send(self, message: Message) -> None:
+        """Publish what an operator would."""
+        self._link.send(message)
 
     def hear(self, timeout_s: float = SOON_S) -> tuple[str, Any]:
         """The next message: topic below the root, and payload (JSON where it is some)."""
@@ -127,8 +140,10 @@ class Daemon:
 
 
 @contextmanager
-def daemon(broker: Broker, state: Path, tree: dict[str, Any]) -> Iterator[Daemon]:
-    started = Daemon(broker, state, tree)
+def daemon(
+    broker: Broker, state: Path, tree: dict[str, Any], hears: tuple[str, ...] = ()
+) -> Iterator[Daemon]:
+    started = Daemon(broker, state, tree, hears)
     try:
         yield started
     finally:

@@ -21,23 +21,29 @@ def run(
     ] = None,
     broker: Annotated[str | None, typer.Option(help="mqtt://HOST:PORT or mqtts://...")] = None,
     seconds: Annotated[float | None, typer.Option("--for", help="stop after so long")] = None,
-    log_level: Annotated[str, typer.Option(help="debug, info, warning or error")] = "info",
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error")] = None,
 ) -> None:
     """Watch the sky and report over MQTT, until told to stop."""
-    from spotterd.config.load import load
+    from spotterd.config.load import Given
     from spotterd.service.journal import set_up_logging
     from spotterd.service.supervisor import NEVER, Daemon
     from spotterd.service.systemd import Notifier
 
-    set_up_logging(log_level)
+    set_up_logging("info")  # until the configuration is known
     faulthandler.enable()  # systemd's watchdog sends SIGABRT: every thread's stack in the journal
     chosen: dict[str, Any] = {}
     if source is not None:
         chosen["cameras"] = {"main": {"source": source}}
     if broker is not None:
         chosen["mqtt"] = {"url": broker}
-    daemon = Daemon(load(config, chosen), Notifier())
-    signal.signal(signal.SIGHUP, lambda _got, _frame: daemon.reload(lambda: load(config, chosen)))
+    if log_level is not None:
+        chosen["log"] = {"level": log_level}
+
+    def read() -> Given:
+        return Given.read(config, chosen)
+
+    daemon = Daemon(read(), Notifier())
+    signal.signal(signal.SIGHUP, lambda _got, _frame: daemon.reload(read))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda got, _frame: daemon.stop(signal.Signals(got).name))
     daemon.run(NEVER if seconds is None else seconds)

@@ -1,14 +1,16 @@
 """Read a configuration: defaults < config.yaml < overlay < command line."""
 
 from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
+from typing_extensions import Self
 
 from spotterd.config.explain import Problem, problems_of
-from spotterd.config.merge import Tree, merge
+from spotterd.config.merge import Tree, leaves, merge
 from spotterd.config.schema import Config
 from spotterd.errors import BadInputError
 from spotterd.paths import SYSTEM_CONFIG
@@ -97,14 +99,65 @@ def validate(tree: Mapping[str, Any], origin: str) -> Config:
         raise InvalidConfigError(origin, problems_of(error, Config)) from error
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the board's owner says; what was changed from afar goes between its two parts.
+
+    Attributes:
+        path: of the file; None: there is none.
+        file: what it holds.
+        command_line: a tree of options given on the command line, which win.
+    """
+
+    path: Path | None
+    file: Tree
+    command_line: Tree
+
+    @classmethod
+    def read(cls, path: Path | None = None, command_line: Mapping[str, Any] | None = None) -> Self:
+        """Read the file; None looks in the usual places.
+
+        Raises:
+            BadInputError: the file cannot be read.
+        """
+        path = path or find_config()
+        return cls(path, read_tree(path) if path else {}, dict(command_line or {}))
+
+    def with_overlay(self, overlay: Mapping[str, Any]) -> Config:
+        """The whole configuration.
+
+        Raises:
+            InvalidConfigError: with every problem at once.
+        """
+        of_file = f"The configuration {self.path}" if self.path else "The configuration (defaults)"
+        origin = f"{of_file} with remote changes" if overlay else of_file
+        return validate(merge(merge(self.file, overlay), self.command_line), origin)
+
+    def origins(self, config: Config, overlay: Mapping[str, Any]) -> dict[tuple[str, ...], str]:
+        """Where each value comes from: by path, `default` or the name of a source."""
+        file = f"file {self.path}" if self.path else "file"
+        sources = ((file, self.file), ("overlay", overlay), ("command line", self.command_line))
+        found = {}
+        for path in leaves(config.model_dump(mode="json")):
+            named = [name for name, tree in sources if _has(tree, path)]
+            found[path] = named[-1] if named else "default"
+        return found
+
+
+def _has(tree: Mapping[str, Any], path: tuple[str, ...]) -> bool:
+    here: Any = tree
+    for key in path:
+        if not isinstance(here, Mapping) or key not in here:
+            return False
+        here = here[key]
+    return True
+
+
 def load(path: Path | None = None, command_line: Mapping[str, Any] | None = None) -> Config:
-    """Read and validate the configuration a command runs with.
+    """Read and validate the configuration a command runs with, without changes from afar.
 
     Args:
         path: the file; None looks in the usual places and falls back to the defaults.
         command_line: a tree of options given on the command line, which win.
     """
-    path = path or find_config()
-    tree = read_tree(path) if path else {}
-    origin = f"The configuration {path}" if path else "The configuration (defaults and options)"
-    return validate(merge(tree, command_line or {}), origin)
+    return Given.read(path, command_line).with_overlay({})

@@ -276,6 +276,17 @@ class Web(Section):
     port: int = Field(8377, ge=1, le=65535, description="TCP port")
 
 
+class Remote(Section):
+    """Changes from afar. Not remotely writable."""
+
+    probation_s: float = Field(
+        60.0, gt=0, le=3600, description="a changed camera or model must work within this"
+    )
+    probation_frames: int = Field(
+        30, ge=1, le=10_000, description="frames that each camera must give within it"
+    )
+
+
 class Log(Section):
     """What goes to the journal, or to the terminal."""
 
@@ -297,6 +308,7 @@ class Config(Section):
     publish: Publish = Publish()
     health: Health = Health()
     web: Web = Web()
+    remote: Remote = Remote()
     log: Log = Log()
 
     @model_validator(mode="after")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import psutil
 
+from spotterd.config.load import Given
 from spotterd.config.schema import Config
 from spotterd.health.meters import Figures
 from spotterd.inference.detector import Detector
@@ -110,7 +111,7 @@ def _loop(detector: Detector, seconds: float) -> Bare:
 
 def _whole(config: Config, seconds: float) -> Whole:
     """Run the daemon in this process and look at it from outside."""
-    daemon = Daemon(config, Notifier())
+    daemon = Daemon(Given(None, config.model_dump(mode="json"), {}), Notifier())
     failure: list[Exception] = []
 
     def run() -> None:

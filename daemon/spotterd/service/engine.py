@@ -12,7 +12,7 @@ from spotterd.builder.wire import Progress
 from spotterd.config.schema import Config
 from spotterd.errors import SpotterdError
 from spotterd.inference.base import Backend
-from spotterd.inference.detector import Detector
+from spotterd.inference.detector import Detector, Thresholds
 from spotterd.inference.open import open_backend
 
 log = logging.getLogger(__name__)
@@ -112,13 +112,19 @@ class EngineKeeper:
         return Loaded(self._on(self._wanted.open(engine)), self._wanted.identity.key, engine)
 
     def _on(self, backend: Backend) -> Detector:
-        wanted = self._config.detector
-        # The tracker wants the weak sightings too: they prolong tracks, they never start one.
-        weakest = min(self._config.tracking.low_score, wanted.score)
+        wanted = thresholds(self._config)
         try:
             return Detector(
-                backend, self._wanted.labels, weakest, wanted.iou, wanted.max_detections
+                backend, self._wanted.labels, wanted.score, wanted.iou, wanted.max_detections
             )
         except BaseException:
             backend.close()
             raise
+
+
+def thresholds(config: Config) -> Thresholds:
+    """What the detector should see."""
+    wanted = config.detector
+    # The tracker wants the weak sightings too: they prolong tracks, they never start one.
+    weakest = min(config.tracking.low_score, wanted.score)
+    return Thresholds(weakest, wanted.iou, wanted.max_detections)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 
+from spotterd.config.schema import Config
 from spotterd.health.meters import Meters
 from spotterd.service.detect import Inferred
 from spotterd.service.mailbox import Closed, Mailbox
@@ -32,6 +33,11 @@ class Interpret:
         self._meters = meters
         self._first_frame = first_frame
         self._waiting_for = set(views)
+        self._next: Config | None = None
+
+    def adopt(self, config: Config) -> None:
+        """Go by another configuration from the next frame on."""
+        self._next = config
 
     def turn(self) -> None:
         """Finish one frame, or wait for one."""
@@ -41,6 +47,10 @@ class Interpret:
             for view in self._views.values():
                 view.end()
             raise
+        if self._next is not None:
+            config, self._next = self._next, None
+            for view in self._views.values():
+                view.adopt(config)
         if inferred is not None:
             self._finish(inferred)
         now_ns = time.monotonic_ns()

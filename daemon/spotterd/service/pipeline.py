@@ -10,10 +10,12 @@ from spotterd.camera.reader import CONNECT_LIMIT_S, CameraReader
 from spotterd.config.schema import Config
 from spotterd.data import Frame
 from spotterd.errors import BadInputError
+from spotterd.events.settings import Settings
 from spotterd.health.cooling import Thinning
 from spotterd.health.meters import Meters
 from spotterd.inference.detector import Detector
 from spotterd.service.detect import Detect, Inferred
+from spotterd.service.engine import thresholds
 from spotterd.service.interpret import Interpret
 from spotterd.service.mailbox import Mailbox
 from spotterd.service.report import Report
@@ -84,10 +86,10 @@ class Pipeline:
         max_age_ns = {name: cam.max_age_ms * 1_000_000 for name, cam in config.cameras.items()}
         self._detect = Detect(detector, self._frames, self._results, max_age_ns, meters)
         views = {name: View(name, config, detector.labels, report) for name in config.cameras}
-        interpret = Interpret(self._results, views, meters, lambda cam: post(FirstFrame(cam)))
+        self._interpret = Interpret(self._results, views, meters, lambda cam: post(FirstFrame(cam)))
         self._stages = [
             Stage("detect", self._detect.turn, self._ended, meters),
-            Stage("interpret", interpret.turn, self._ended, meters),
+            Stage("interpret", self._interpret.turn, self._ended, meters),
         ]
         self._readers = {
             name: CameraReader(name, camera, self._deliver, self._told(name))
@@ -130,6 +132,20 @@ class Pipeline:
     def swap(self, detector: Detector) -> None:
         """Detect with another detector from the next frame on."""
         self._detect.swap(detector)
+
+    def adopt(self, config: Config) -> None:
+        """Go by another configuration from the next frame on, without losing one.
+
+        Args:
+            config: differs from the one at work in nothing that cameras or model depend on.
+
+        Raises:
+            BadInputError: it names a class that the model does not know; nothing is changed.
+        """
+        for camera in config.cameras:
+            Settings.of(config.events, camera, self.detector.labels)
+        self.detector.thresholds = thresholds(config)
+        self._interpret.adopt(config)
 
     def progress(self) -> list[Progress]:
         """Signs of life of every stage and camera, for the watchdog."""

@@ -13,12 +13,14 @@ from typing import Any
 
 from spotterd.builder.wire import Progress
 from spotterd.camera.base import CameraStatus
+from spotterd.config.schema import Config
 from spotterd.data import Detections, Event, Frame, Tracks
 from spotterd.health.clock import clock_synced
 from spotterd.health.window import ShownEvent, Window
 from spotterd.publish import build
 from spotterd.publish.base import Message, Moment
 from spotterd.publish.build import Origin, Timeline
+from spotterd.publish.homeassistant import Announcement
 from spotterd.publish.mqtt import MqttLink
 from spotterd.publish.payloads import (
     EngineInfo,
@@ -28,6 +30,7 @@ from spotterd.publish.payloads import (
     InfoPayload,
     ModelInfo,
     Payload,
+    ReportedPayload,
     StatePayload,
 )
 from spotterd.publish.topics import Topics
@@ -102,6 +105,23 @@ class Report:
             cameras=tuple(cameras),
         )
         self._retain(self.topics.info, payload)
+
+    def reported(self, payload: ReportedPayload) -> None:
+        """The configuration in force, and what became of the last wish."""
+        self._retain(self.topics.config_reported, payload)
+
+    def home_assistant(self, loaded: Loaded, config: Config) -> None:
+        """Announce the board to Home Assistant."""
+        announcement = Announcement(
+            config.publish.homeassistant.prefix,
+            config.node,
+            self.topics,
+            tuple(config.cameras),
+            loaded.detector.labels,
+            __version__,
+            config.health.interval_s,
+        )
+        self._link.send(announcement.message())
 
     def camera(self, name: str, status: CameraStatus) -> None:
         """How a camera is."""

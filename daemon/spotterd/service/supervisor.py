@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from spotterd import paths
 from spotterd.builder.wire import Progress
+from spotterd.config.load import Given
 from spotterd.config.schema import Config
 from spotterd.errors import BadInputError, RetryError, SpotterdError
 from spotterd.health.meters import Figures, Meters
@@ -22,6 +23,8 @@ from spotterd.publish.mqtt import MqttLink
 from spotterd.publish.outbox import Outbox
 from spotterd.publish.pictures import PictureRing
 from spotterd.publish.topics import Topics
+from spotterd.remote.changes import Changes
+from spotterd.remote.overlay import Overlay, overlay_path
 from spotterd.service.condition import Facts, State, condition
 from spotterd.service.engine import (
     Building,
@@ -30,9 +33,13 @@ from spotterd.service.engine import (
     EngineReady,
     Loaded,
     NoEngine,
+    thresholds,
 )
-from spotterd.service.pipeline import CameraTold, FirstFrame, News, Pipeline
+from spotterd.service.listen import Heard, HomeAssistantUp, Listen, Unreadable, Wished
+from spotterd.service.pipeline import CameraTold, FirstFrame, News, Pipeline, StageEnded
 from spotterd.service.report import Report
+from spotterd.service.stage import Stage
+from spotterd.service.steering import Steering
 from spotterd.service.systemd import Notifier, watchdog_limit_s
 from spotterd.service.vitals import Vitals
 from spotterd.service.watchdog import Progress as SignOfLife
@@ -64,20 +71,17 @@ class PictureTaken:
 class Reload:
     """Somebody asked to read the configuration again, with this."""
 
-    read: Callable[[], Config]
+    read: Callable[[], Given]
 
 
-Note: TypeAlias = Stop | Reload | PictureTaken | EngineNews | News
-
-# Sections that are joined to things which outlive a reload.
-FIXED = ("node", "mqtt", "web")
+Note: TypeAlias = Stop | Reload | PictureTaken | Heard | EngineNews | News
 
 
 class Daemon:
     """One run of the daemon, from the first connection to the last message.
 
     Args:
-        config: what to do.
+        given: what to do, as the board's owner says; changes from afar are added.
         notifier: tells systemd.
 
     Attributes:
@@ -88,10 +92,11 @@ class Daemon:
         BadInputError: a file that the configuration names is missing or wrong.
     """
 
-    def __init__(self, config: Config, notifier: Notifier) -> None:
+    def __init__(self, given: Given, notifier: Notifier) -> None:
+        changes = Changes(given, Overlay(overlay_path()))
+        config = changes.at_start()
         self.running = threading.Event()
         self.left_behind: list[str] = []
-        self._config = config
         self._notifier = notifier
         self._started_s = self._since_s = time.monotonic()
         self._ready_is_due = True
@@ -102,12 +107,16 @@ class Daemon:
         topics = Topics(config.root)
         kept = config.publish.outbox
         self._outbox = Outbox(paths.state_dir() / "outbox.db", kept.max_messages, kept.max_mb << 20)
+        ha_status = f"{config.publish.homeassistant.prefix}/status"
         self._link = MqttLink(
             config.mqtt,
             f"spotterd-{config.node}",
             self._outbox,
+            subscriptions=(*topics.incoming, ha_status),
             availability=topics.availability,
         )
+        listen = Listen(self._link.inbox, topics, ha_status, self._inbox.put)
+        self._remote = Stage("remote", listen.turn, self._ended, self._meters)
         self._report = Report(
             Origin(config.node, secrets.token_hex(4)),
             topics,
@@ -115,11 +124,11 @@ class Daemon:
             self._window,
             lambda name, jpeg: self._inbox.put(PictureTaken(name, jpeg)),
         )
+        self._steering = Steering(changes, config, self._report.reported)
         self._vitals = Vitals(self._report, self._window, self._link, self._outbox)
-        pictures = config.events.pictures
-        self._ring = PictureRing(
-            paths.state_dir() / "pictures", pictures.keep, pictures.keep_mb << 20
-        )
+        self._go_by(config)
+        self._later: dict[type, Note] = {}
+        self._loaded: Loaded | None = None
         self._facts = Facts(waiting_for=set(config.cameras))
         self._built: Progress | None = None
         self._told: tuple[State, str, Progress | None] | None = None
@@ -128,7 +137,7 @@ class Daemon:
         """End the run soon; callable from signal handlers and any thread."""
         self._inbox.put(Stop(why))
 
-    def reload(self, read: Callable[[], Config]) -> None:
+    def reload(self, read: Callable[[], Given]) -> None:
         """Go on with another configuration, if it is good; callable like `stop`."""
         self._inbox.put(Reload(read))
 
@@ -146,6 +155,8 @@ class Daemon:
         self._report.ended_by_restart(self._outbox.left_open)
         self._link.start()
         self._web.start()
+        self._remote.start()
+        self._steering.tell()
         self._tell("starting", "Loading the detector.")
         try:
             self._work_by_turns(limit_s)
@@ -161,42 +172,41 @@ class Daemon:
 
     def _work_by_turns(self, limit_s: float) -> None:
         """Work on one configuration after another."""
-        before: Config | None = None
         while True:
             try:
-                wanted = self._work(limit_s)
-            except BadInputError as error:
-                if before is None:
+                if not self._work(limit_s):
+                    return
+            except SpotterdError as error:
+                if not self._steering.back(str(error)):
                     raise
-                log.error("The configuration before is taken again. %s", error)  # noqa: TRY400
-                wanted, before = before, None
-            else:
-                before = self._config
-            if wanted is None:
-                return
-            self._take(wanted)
+            self._begin_anew(self._config)
 
-    def _take(self, config: Config) -> None:
+    def _begin_anew(self, config: Config) -> None:
         """Forget what was about the configuration before."""
         for _ in range(self._inbox.qsize()):
             note = self._inbox.get()
-            if isinstance(note, Stop | Reload | PictureTaken):
+            if not isinstance(note, News | EngineNews):
                 self._inbox.put(note)
-        self._config = config
         self._facts = Facts(waiting_for=set(config.cameras))
         self._built, self._told = None, None
         self._since_s = time.monotonic()
         self._window.put_cameras(config.cameras)
         self._ready_is_due = True
 
-    def _work(self, limit_s: float) -> Config | None:
-        """Work on the configuration; returns the one to go on with, or None at the end."""
+    @property
+    def _config(self) -> Config:
+        return self._steering.config
+
+    def _work(self, limit_s: float) -> bool:
+        """Work on the configuration in force; True: there is another one, False: the end."""
         keeper = EngineKeeper(self._config, self._inbox.put)
         loaded = keeper.open()
         self._use(loaded)
         detector = loaded.detector
         pipeline = Pipeline(self._config, detector, self._report, self._meters, self._inbox.put)
         pipeline.start()
+        connected = self._link.connected
+        self._steering.begun(time.monotonic(), self.figures(), connected=connected)
         if loaded.engine is None:
             self._facts.building = "Building the engine"
             keeper.build()
@@ -209,7 +219,9 @@ class Daemon:
 
     def _use(self, loaded: Loaded) -> None:
         """Say what detects from now on."""
+        self._loaded = loaded
         self._report.info(loaded, tuple(self._config.cameras))
+        self._announce()
         backend = loaded.detector.backend
         refused = loaded.engine.sidecar.refusals if loaded.engine else ""
         self._facts.running = (
@@ -217,7 +229,11 @@ class Daemon:
             f"{backend.device}. {refused}".strip()
         )
 
-    def _watch(self, pipeline: Pipeline, limit_s: float) -> Config | None:
+    def _announce(self) -> None:
+        if self._config.publish.homeassistant.discovery and self._loaded is not None:
+            self._report.home_assistant(self._loaded, self._config)
+
+    def _watch(self, pipeline: Pipeline, limit_s: float) -> bool:
         """The main loop: take notes, and look around once in a while; returns as `_work`."""
         end_s = self._started_s + limit_s
         look_s = health_s = time.monotonic()
@@ -225,7 +241,8 @@ class Daemon:
         while (now_s := time.monotonic()) < end_s:
             if now_s >= look_s:
                 look_s = now_s + min(LOOK_S, fed_every_s)
-                self._look(pipeline)
+                if not self._look(pipeline):
+                    return True
             if now_s >= health_s:
                 health_s = now_s + self._config.health.interval_s
                 self._tell_health(pipeline)
@@ -233,36 +250,69 @@ class Daemon:
                 note = self._inbox.get(timeout=max(0.0, min(look_s, health_s, end_s) - now_s))
             except Empty:
                 continue
-            if isinstance(note, Stop):
-                log.info("Stopping: %s.", note.why)
-                return None
-            if isinstance(note, PictureTaken):
-                self._ring.add(note.name, note.jpeg)
-            elif isinstance(note, Reload):
-                if wanted := self._wanted(note):
-                    return wanted
-            elif self._heard(note, pipeline):
-                return None
+            anew = self._take(note, pipeline)
+            if anew is not None:
+                return anew
+        return False
+
+    def _take(self, note: Note, pipeline: Pipeline) -> bool | None:
+        """Take in a note; None: the work goes on, else as `_work`."""
+        if isinstance(note, Stop):
+            log.info("Stopping: %s.", note.why)
+            return False
+        if isinstance(note, Reload | Wished):
+            return True if self._steered(note, pipeline) else None
+        if isinstance(note, News | EngineNews):
+            return False if self._heard(note, pipeline) else None
+        self._serve(note)
         return None
 
-    def _wanted(self, note: Reload) -> Config | None:
-        """The configuration that a reload leads to; None where all stays as it is."""
+    def _serve(self, note: PictureTaken | Unreadable | HomeAssistantUp) -> None:
+        """What changes nothing for the pipeline."""
+        if isinstance(note, PictureTaken):
+            self._ring.add(note.name, note.jpeg)
+        elif isinstance(note, Unreadable):
+            self._steering.unreadable(note.sentence)
+        else:
+            self._announce()
+
+    def _steered(self, note: Reload | Wished, pipeline: Pipeline) -> bool:
+        """Take in a change of the configuration; True: it takes a new pipeline."""
+        if self._steering.busy:
+            self._later[type(note)] = note
+            return False
+
+        def adopt(config: Config) -> None:
+            pipeline.adopt(config)
+            self._go_by(config)
+
+        if isinstance(note, Wished):
+            return self._steering.wish(note.desired, adopt)
         self._notifier.reloading("Reading the configuration.")
-        try:
-            read = note.read()
-        except BadInputError as error:
-            log.error("The configuration in force is kept. %s", error)  # noqa: TRY400 (a sentence)
-            read = self._config
-        fixed = {name: getattr(self._config, name) for name in FIXED}
-        late = [name for name in FIXED if getattr(read, name) != fixed[name]]
-        if late:
-            log.warning("Restart the daemon for the new %s.", ", ".join(late))
-        wanted = read.model_copy(update=fixed)
-        if wanted != self._config:
-            return wanted
+        if self._steering.reload(note.read, adopt):
+            return True
         self._told, self._ready_is_due = None, True  # the state is said again, as an answer
         self._say_state()
-        return None
+        return False
+
+    def _go_by(self, config: Config) -> None:
+        """What is changed without a new pipeline."""
+        logging.getLogger().setLevel(config.log.level.upper())
+        pictures = config.events.pictures
+        self._ring = PictureRing(
+            paths.state_dir() / "pictures", pictures.keep, pictures.keep_mb << 20
+        )
+
+    def _proven(self) -> bool:
+        """False: a change on probation does not work, and the one before is due again."""
+        connected = self._link.connected
+        if self._steering.look(time.monotonic(), self.figures(), connected=connected):
+            return False
+        if self._later and not self._steering.busy:
+            for note in self._later.values():
+                self._inbox.put(note)
+            self._later.clear()
+        return True
 
     def _heard(self, note: EngineNews | News, pipeline: Pipeline) -> bool:
         """Take in a piece of news; True when the work is done."""
@@ -289,6 +339,7 @@ class Daemon:
             self._built = news.progress
             self._facts.building = f"Building the engine: {news.progress.step}"
         elif isinstance(news, EngineReady):
+            news.loaded.detector.thresholds = thresholds(self._config)  # may be others by now
             pipeline.swap(news.loaded.detector)
             self._use(news.loaded)
         else:
@@ -298,9 +349,14 @@ class Daemon:
         """All recordings are over."""
         if pipeline.errors:
             raise BadInputError(" ".join(str(error) for error in pipeline.errors.values()))
+        self._steering.passed()
         log.info("All recordings are over.")
 
-    def _look(self, pipeline: Pipeline) -> None:
+    def _ended(self, name: str, error: Exception | None) -> None:
+        self._inbox.put(StageEnded(name, error))
+
+    def _look(self, pipeline: Pipeline) -> bool:
+        """Look around; False: a change on probation does not work, and it is due to go back."""
         link = SignOfLife("mqtt", self._link.progress_ns, self._link.patience_s)
         verdict = judge([*pipeline.progress(), link], time.monotonic_ns())
         if verdict.feed:
@@ -313,6 +369,7 @@ class Daemon:
             )
         self._facts.late = verdict.reason
         self._say_state()
+        return self._proven()
 
     def _say_state(self) -> None:
         self._tell(*condition(self._facts, time.monotonic() - self._since_s))

@@ -74,6 +74,17 @@ class View:
                     clip = event_id(self._report.origin, self._name, event.track)
                     self._clips.event(clip, event.start_ns)
 
+    def adopt(self, config: Config) -> None:
+        """Go by another configuration from the next frame on; tracks and events go on.
+
+        Raises:
+            BadInputError: as the constructor.
+        """
+        self._rules.settings = Settings.of(config.events, self._name, self._labels)
+        self._tracker.params = Params.of(config.tracking, config.detector)
+        self._pictures = config.events.pictures
+        self._config = config
+
     def rest(self, now_ns: int) -> None:
         """End what is open when the camera has been silent for long; cheap, called often."""
         if self._last is not None and now_ns - self._last[2] > self._silent_ns:

@@ -1,0 +1,112 @@
+"""An operator changes a running daemon over MQTT; what does not work is taken back."""
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from brokers import Broker
+from journeys.daemon import Daemon, daemon
+from spotterd.publish.base import Message
+
+SIM = {
+    "cameras": {"main": {"source": "sim:", "max_fps": 10}},
+    "remote": {"probation_s": 6, "probation_frames": 5},
+}
+ZONE = {"polygon": [[0, 0], [1, 0], [1, 1], [0, 1]]}
+
+
+def wish(one: Daemon, version: int, tree: Any, token: str = "t") -> None:
+    payload = json.dumps({"version": version, "token": token, "set": tree}).encode()
+    one.send(Message(one.topics.config_desired, payload, qos=1, retain=True))
+
+
+def answer(one: Daemon, version: int, status: str) -> dict[str, Any]:
+    return one.wait_for(
+        "config/reported", lambda told: (told["version"], told["status"]) == (version, status)
+    )
+
+
+@pytest.fixture
+def watching(broker: Broker, tmp_path: Path):
+    with daemon(broker, tmp_path, SIM) as one:
+        one.wait_for_state("running")
+        yield one
+
+
+def test_threshold_zone_precision_and_camera_change_while_it_runs(watching: Daemon) -> None:
+    wish(watching, 1, {"detector": {"score": 0.5}}, token="threshold")
+    told = answer(watching, 1, "applied")
+    assert told["token"] == "threshold"
+    assert told["config"]["detector"]["score"] == 0.5
+
+    wish(watching, 2, {"events": {"zones": {"all": ZONE}}})
+    assert answer(watching, 2, "applied")["config"]["detector"]["score"] == 0.5
+    opened = [status["state"] for status in watching.of("camera/main/status")].count("online")
+    assert opened == 1, "live changes take no new pipeline"
+
+    wish(watching, 3, {"cameras": {"two": {"source": "sim:", "max_fps": 5}}})
+    watching.wait_for("camera/two/status", lambda status: status["state"] == "online")
+    assert set(answer(watching, 3, "applied")["config"]["cameras"]) == {"main", "two"}
+
+    wish(watching, 4, {"detector": {"scor": 1}, "mqtt": {"url": "mqtt://x"}, "tracking": {"x": 1}})
+    paths = [error["path"] for error in answer(watching, 4, "rejected")["errors"]]
+    assert sorted(paths) == ["detector.scor", "mqtt.url", "tracking.x"]
+
+    wish(watching, 5, {"events": {"classes": ["zeppelin"]}})
+    assert "zeppelin" in answer(watching, 5, "rejected")["errors"][0]["message"]
+    watching.signal(signal.SIGTERM)
+    status, stderr = watching.end()
+    assert status == 0
+    assert "Traceback" not in stderr
+
+
+def test_a_camera_that_never_works_is_taken_back(watching: Daemon) -> None:
+    wish(watching, 1, {"cameras": {"main": {"source": "/dev/video99"}}})
+    told = answer(watching, 1, "rolled_back")
+    assert told["errors"][0]["message"]
+    assert told["config"]["cameras"]["main"]["source"] == "sim:"
+    watching.wait_for_state("running")
+
+
+def test_a_kill_during_probation_comes_up_on_the_last_good_one(
+    broker: Broker, tmp_path: Path
+) -> None:
+    with daemon(broker, tmp_path, SIM) as one:
+        one.wait_for_state("running")
+        wish(one, 1, {"detector": {"score": 0.5}})
+        answer(one, 1, "applied")
+        wish(one, 2, {"cameras": {"main": {"source": "/dev/video99"}}})
+        one.wait_for("camera/main/status", lambda status: status["state"] == "offline")
+        one.signal(signal.SIGKILL)
+        one.end()
+        one.start()
+        told = answer(one, 2, "rolled_back")
+        assert told["config"]["detector"]["score"] == 0.5
+        assert "ended before" in told["errors"][0]["message"]
+        one.wait_for_state("running")
+
+
+def test_versions_only_rise_and_what_is_no_wish_is_answered(watching: Daemon) -> None:
+    wish(watching, 5, {"detector": {"score": 0.5}}, token="first")
+    answer(watching, 5, "applied")
+    for version in (5, 4):
+        wish(watching, version, {"detector": {"score": 0.9}}, token="second")
+        told = answer(watching, 5, "applied")
+        assert (told["token"], told["config"]["detector"]["score"]) == ("first", 0.5)
+    watching.send(Message(watching.topics.config_desired, b'{"version": 6, "set": NaN}', qos=1))
+    assert "NaN" in answer(watching, 5, "rejected")["errors"][0]["message"]
+
+
+def test_home_assistant_hears_of_the_board_again_when_it_starts(
+    broker: Broker, tmp_path: Path
+) -> None:
+    prefix = f"ha-{tmp_path.name}"
+    tree = {**SIM, "publish": {"homeassistant": {"discovery": True, "prefix": prefix}}}
+    with daemon(broker, tmp_path, tree, hears=(f"{prefix}/#",)) as one:
+        topic = f"{prefix}/device/{one.node}/config"
+        assert "main_airplane" in one.wait_for(topic)["components"]
+        one.send(Message(f"{prefix}/status", b"online", qos=1))
+        assert "main_airplane" in one.wait_for(topic)["components"]
