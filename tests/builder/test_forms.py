@@ -97,6 +97,11 @@ def test_fp16_keeps_float32_inputs_outputs_and_decoding(
     assert casts == 2, "in, and out of the last convolution; no detours"
 
 
+def test_networks_of_old_opsets_are_brought_forward(model: onnx.ModelProto) -> None:
+    model.opset_import[0].version = 11  # no scales by channel yet
+    assert np.abs(run(for_cpu(model, LIMITS, narrow=False)) - run(model)).max() < 0.1
+
+
 def test_what_has_no_range_stays_float(model: onnx.ModelProto) -> None:
     for known in (
         for_tensorrt(model, {"r0": (0, 1), "r1": (0, 1)}),

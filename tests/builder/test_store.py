@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from builder.conftest import fill
 from spotterd.builder.identity import Identity, hash_of_hashes
-from spotterd.builder.store import Engine, Sidecar, Store
+from spotterd.builder.sidecar import Sidecar
+from spotterd.builder.store import Engine, Store
 from spotterd.errors import RetryError
 
 WANTED = Identity(

@@ -10,10 +10,13 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 import onnx
+from onnx import version_converter
 
 # Layers that INT8 speeds up, and those between them that need not leave it.
 CONVOLUTION = "Conv"
 BETWEEN = ("Add", "AveragePool", "Clip", "Concat", "LeakyRelu", "MaxPool", "Relu", "Resize")
+# Quantize/Dequantize with a scale for each channel came with opset 13.
+OPSET_OF_CHANNEL_SCALES = 13
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +39,21 @@ class Layout:
 
 
 def prepared(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy in which every node has a name and every tensor a shape."""
+    """A copy in which every node has a name, every tensor a shape, and channels a scale each."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
+    if opset_of(copy) < OPSET_OF_CHANNEL_SCALES:
+        copy = version_converter.convert_version(copy, OPSET_OF_CHANNEL_SCALES)
     taken = {node.name for node in copy.graph.node}
     for at, node in enumerate(copy.graph.node):
         if not node.name:
             node.name = next(name for name in (f"n{at}", f"node_{at}_") if name not in taken)
     return onnx.shape_inference.infer_shapes(copy)
+
+
+def opset_of(model: onnx.ModelProto) -> int:
+    """Version of the standard operators in use."""
+    return next(int(e.version) for e in model.opset_import if e.domain in ("", "ai.onnx"))
 
 
 def layout(model: onnx.ModelProto) -> Layout:

@@ -7,7 +7,7 @@ import onnx
 from onnx import TensorProto, version_converter
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
-from spotterd.builder.graph import layout, prepared
+from spotterd.builder.graph import layout, opset_of, prepared
 
 # Quantize/Dequantize of FP16 came with opset 19.
 OPSET_OF_HALF_QUANTIZE = 19
@@ -16,8 +16,7 @@ OPSET_OF_HALF_QUANTIZE = 19
 def halve(model: onnx.ModelProto) -> onnx.ModelProto:
     """Convert all but the decoding: box corners up to 640 have steps of half a pixel in FP16."""
     quantized = any(node.op_type == "QuantizeLinear" for node in model.graph.node)
-    opset = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
-    if quantized and opset < OPSET_OF_HALF_QUANTIZE:
+    if quantized and opset_of(model) < OPSET_OF_HALF_QUANTIZE:
         model = version_converter.convert_version(model, OPSET_OF_HALF_QUANTIZE)
     named = prepared(model)
     tail = list(layout(named).tail)

@@ -10,7 +10,8 @@ from statistics import median
 from spotterd.builder.calibration import TRIAL_SCORE, Calibration
 from spotterd.builder.gate import LENIENT, Figures, compare, verdict
 from spotterd.builder.progress import Report, part
-from spotterd.builder.store import Engine, Sidecar, Store, Tried
+from spotterd.builder.sidecar import Sidecar, Tried
+from spotterd.builder.store import Engine, Store
 from spotterd.builder.truth import alike, read_picture, timed
 from spotterd.builder.wanted import Wanted
 from spotterd.config.schema import Precision

@@ -19,7 +19,6 @@ from spotterd.builder.graph import BETWEEN, CONVOLUTION, layout, prepared
 from spotterd.errors import FallBackError
 
 Limits = dict[str, tuple[float, float]]
-OPSET = 17  # has everything used here; the parsers of all TensorRT versions served take it
 
 
 def for_tensorrt(model: onnx.ModelProto, limits: Limits) -> onnx.ModelProto:
