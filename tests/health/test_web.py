@@ -165,6 +165,38 @@ def test_nobody_looking_costs_the_pipeline_almost_nothing(site: Site) -> None:
     assert live._picture is None
 
 
+def test_two_viewers_take_less_than_three_percent_of_the_pipelines_time(site: Site) -> None:
+    shown, seen = frame(0), tracks(1280, 720)
+    over = threading.Event()
+    pictures: list[int] = []
+
+    def look() -> None:
+        seq = "-1"
+        while not over.is_set():
+            status, headers, _ = site.get(f"/picture/north?after={seq}")
+            if status == 200:
+                seq = headers["X-Seq"]
+                pictures.append(int(seq))
+
+    viewers = [threading.Thread(target=look) for _ in range(2)]
+    for viewer in viewers:
+        viewer.start()
+    began, spent, count = time.monotonic(), 0.0, 0
+    while time.monotonic() - began < 2:
+        count += 1
+        next_frame = replace(shown, seq=count)
+        before = time.thread_time()
+        site.window.put_frame(next_frame, seen, LABELS)
+        spent += time.thread_time() - before
+        over.wait(1 / 30)
+    over.set()
+    site.see(replace(shown, seq=count + 1))
+    for viewer in viewers:
+        viewer.join(5)
+    assert len(pictures) >= 8
+    assert spent / 2 < 0.03
+
+
 def test_event_pictures_stay_until_a_better_one_and_old_events_go(site: Site) -> None:
     site.window.put_event(replace(EVENT, jpeg=b"first"))
     site.window.put_event(replace(EVENT, over=True))

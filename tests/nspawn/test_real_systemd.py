@@ -117,9 +117,7 @@ def test_the_password_is_nowhere_to_be_seen(running: Container) -> None:
 
 
 def test_journal_entries_have_fields(running: Container) -> None:
-    found = running.out(
-        "journalctl -u spotterd LOGGER=spotterd.service.supervisor -o cat | tail -1"
-    )
+    found = running.out("journalctl -u spotterd SPOTTER_EVENT=state -o cat | tail -1")
     assert found.startswith("running: ")
 
 

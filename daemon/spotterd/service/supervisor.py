@@ -384,7 +384,9 @@ class Daemon:
         self._report.state(state, reason, built)
         if news:
             grave = state in ("degraded", "failed")
-            log.log(logging.WARNING if grave else logging.INFO, "%s: %s", state, reason)
+            fields = {"SPOTTER_EVENT": "state", "STATE": state}
+            level = logging.WARNING if grave else logging.INFO
+            log.log(level, "%s: %s", state, reason, extra=fields)
         said = f"{state}: {reason}" if built is None else f"{state} {built.fraction:.0%}: {reason}"
         if state not in ("starting", "failed") and self._ready_is_due:
             self._ready_is_due = False
