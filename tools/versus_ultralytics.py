@@ -34,7 +34,7 @@ def spotterd_told(clip: str, spotterd: list[str]) -> dict[str, float]:
     """What `spotterd bench` says of the same clip."""
     command = [*spotterd, "bench", "--json", "--rounds", "1", "--source", clip]
     done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
-    told: dict[str, float] = json.loads(done.stdout)
+    told: dict[str, float] = json.loads(done.stdout)["precisions"]["fp32"]
     return told
 
 

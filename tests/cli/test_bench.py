@@ -17,10 +17,23 @@ def test_a_round_tells_efficiency_stages_and_memory(tmp_path: Path, monkeypatch)
     file.write_text(
         yaml.safe_dump({"detector": {"model": str(model)}, "engines": {"precision": "fp32"}})
     )
-    options = ["--config", str(file), "--seconds", "1", "--rounds", "1", "--json"]
+    plot = tmp_path / "speed.png"
+    options = [
+        "--config",
+        str(file),
+        "--seconds",
+        "1",
+        "--rounds",
+        "1",
+        "--json",
+        "--plot",
+        str(plot),
+    ]
     done = CliRunner().invoke(app, ["bench", *options])
     assert done.exit_code == 0, done.output
-    told = json.loads(done.stdout)
+    told = json.loads(done.stdout)["precisions"]["fp32"]
+    assert told["engine"] == "fp32"
+    assert plot.read_bytes().startswith(b"\x89PNG")
     assert told["fps"] > 0
     assert told["bare_fps"] > 0
     assert set(told["stages_ms"]) == {"letterbox", "infer", "interpret"}

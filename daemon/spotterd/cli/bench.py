@@ -1,6 +1,7 @@
 """`spotterd bench`: how fast is it, and where does the time go?"""
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -8,6 +9,7 @@ import typer
 from spotterd.cli.common import ConfigOption, JsonOption, progress
 
 if TYPE_CHECKING:
+    from spotterd.config.schema import Config
     from spotterd.service.bench import Round
 
 
@@ -16,30 +18,55 @@ def bench(
     source: Annotated[
         str, typer.Option(help="a recording, or a camera faster than the detector")
     ] = "sim:?live=0",
+    precision: Annotated[
+        str, typer.Option(help="auto, fp32, fp16, int8; several with commas")
+    ] = "fp32",
     seconds: Annotated[float, typer.Option(help="for each measurement")] = 8.0,
     count: Annotated[int, typer.Option("--rounds", help="pairs of measurements")] = 3,
+    plot: Annotated[Path | None, typer.Option(help="write a picture (PNG)")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure the daemon, camera to broker, against the bare backend, side by side in one run."""
     from spotterd.config.load import load
     from spotterd.publish.broker import DemoBroker
-    from spotterd.service.bench import middle, rounds
+    from spotterd.service.bench import rounds
 
+    told = {}
     with DemoBroker() as broker:
-        camera = {"source": source, "loop": True}
-        settings = load(config, {"cameras": {"main": camera}, "mqtt": {"url": broker.url}})
-        with progress("measuring") as show:
-            measured = rounds(settings, seconds, count, show)
-    told = _told(middle(measured), measured)
+        for name in precision.split(","):
+            tree = {
+                "cameras": {"main": {"source": source, "loop": True}},
+                "mqtt": {"url": broker.url},
+                "engines": {"precision": name.strip()},
+            }
+            settings = load(config, tree)
+            became = _built_before(settings)
+            with progress(f"measuring {name}") as show:
+                told[name] = _told(rounds(settings, seconds, count, show), became)
     if as_json:
-        print(json.dumps(told))
+        print(json.dumps({"source": source, "precisions": told}))
     else:
-        _print(told)
+        for name, figures in told.items():
+            _print(name, figures)
+    if plot:
+        _plot(told, plot)
 
 
-def _told(median: "Round", measured: "list[Round]") -> dict[str, Any]:
+def _built_before(settings: "Config") -> str:
+    """Build the engine if there is none yet; the precision it came to."""
+    from spotterd.builder.wanted import want
+    from spotterd.cli.build import engine_of
+
+    return engine_of(want(settings.detector, settings.engines)).sidecar.precision
+
+
+def _told(measured: "list[Round]", became: str) -> dict[str, Any]:
+    from spotterd.service.bench import middle
+
+    median = middle(measured)
     figures = median.whole.figures
     return {
+        "engine": became,
         "efficiency": round(median.efficiency, 3),
         "efficiencies": [round(r.efficiency, 3) for r in measured],
         "bare_fps": round(median.bare.fps, 2),
@@ -55,12 +82,46 @@ def _told(median: "Round", measured: "list[Round]") -> dict[str, Any]:
     }
 
 
-def _print(told: dict[str, Any]) -> None:
-    print(f"bare backend    {told['bare_fps']:8.2f} frames/s   median {told['bare_median_ms']} ms")
-    print(f"camera->broker  {told['fps']:8.2f} frames/s")
+def _print(name: str, told: dict[str, Any]) -> None:
+    print(f"{name}" + (f" (engine: {told['engine']})" if told["engine"] != name else ""))
+    print(f"  bare backend    {told['bare_fps']:8.2f} frames/s, median {told['bare_median_ms']} ms")
+    print(f"  camera->broker  {told['fps']:8.2f} frames/s")
     spread = ", ".join(str(e) for e in told["efficiencies"])
-    print(f"efficiency      {told['efficiency']:8.3f}            rounds: {spread}")
-    print(f"CPU outside inference {told['cpu_ms_outside_inference']} ms a frame: {told['cpu_ms']}")
-    for name, took in told["stages_ms"].items():
-        print(f"  {name:<12} p50 {took['p50']:8.2f} ms   p99 {took['p99']:8.2f} ms")
-    print(f"resident memory {told['rss_mib']} MiB (this process; it also measures)")
+    print(f"  efficiency      {told['efficiency']:8.3f} (rounds: {spread})")
+    by_thread = ", ".join(f"{thread} {ms}" for thread, ms in told["cpu_ms"].items())
+    print(f"  CPU ms a frame outside inference {told['cpu_ms_outside_inference']}: {by_thread}")
+    for stage, took in told["stages_ms"].items():
+        print(f"  {stage:<15} p50 {took['p50']:8.2f} ms, p99 {took['p99']:8.2f} ms")
+    print(f"  resident memory {told['rss_mib']} MiB (of this process, which also measures)")
+
+
+def _plot(told: dict[str, Any], path: Path) -> None:
+    """Throughput by precision, and the time of each stage."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    names = list(told)
+    places = range(len(names))
+    left.bar([x - 0.2 for x in places], [told[n]["bare_fps"] for n in names], 0.4, label="bare")
+    left.bar([x + 0.2 for x in places], [told[n]["fps"] for n in names], 0.4, label="to broker")
+    left.set_xticks(list(places), names)
+    left.set_ylabel("frames/s")
+    left.set_title("Throughput")
+    left.legend()
+    stages = list(told[names[0]]["stages_ms"])
+    width = 0.8 / len(names)
+    for index, name in enumerate(names):
+        took = [told[name]["stages_ms"].get(stage, {"p50": 0, "p99": 0}) for stage in stages]
+        at = [place + index * width for place in range(len(stages))]
+        right.bar(at, [t["p50"] for t in took], width, label=f"{name}, p50")
+        right.plot(at, [t["p99"] for t in took], "k_", label="p99" if index == 0 else None)
+    middle = [place + width * (len(names) - 1) / 2 for place in range(len(stages))]
+    right.set_xticks(middle, stages)
+    right.set_yscale("log")
+    right.set_ylabel("ms a frame")
+    right.set_title("Time by stage")
+    right.legend()
+    figure.savefig(path, dpi=110)

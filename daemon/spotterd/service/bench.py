@@ -12,7 +12,7 @@ from spotterd.config.load import Given
 from spotterd.config.schema import Config
 from spotterd.health.meters import Figures
 from spotterd.inference.detector import Detector
-from spotterd.inference.open import open_detector
+from spotterd.service.engine import EngineKeeper
 from spotterd.service.supervisor import Daemon
 from spotterd.service.systemd import Notifier
 
@@ -85,7 +85,7 @@ def middle(measured: list[Round]) -> Round:
 
 
 def _bare(config: Config, seconds: float) -> Bare:
-    detector = open_detector(config.detector, config.engines)
+    detector = EngineKeeper(config, lambda _news: None).open().detector
     try:
         return _loop(detector, seconds)
     finally:
