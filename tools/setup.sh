@@ -31,7 +31,9 @@ venv)
     "$python" -c 'import ensurepip, venv' 2>/dev/null || packages "Python's venv module" python3-venv
     echo "setup: making .venv with spotterd[$2] (about a minute, once)"
     [ -x .venv/bin/python ] || "$python" -m venv .venv
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[$2]"
+    quiet=--quiet
+    [ ! -t 1 ] || quiet="" # people see what is fetched, logs only what goes wrong
+    .venv/bin/python -m pip install $quiet --disable-pip-version-check --editable ".[$2]"
     # opencv-python's wheel wants these two of every desktop, which a server may lack.
     .venv/bin/python -c 'import cv2' 2>/dev/null || packages "needed by OpenCV" libgl1 libglib2.0-0
     .venv/bin/python -c 'import cv2, onnxruntime, spotterd'
