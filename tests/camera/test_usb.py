@@ -127,6 +127,7 @@ def test_answers_of_a_driver_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
         *(Mode("MJPG", 1280, 720, 30), Mode("MJPG", 1280, 720, 15)),
         Mode("YUYV", 1920, 1080, 60),
     ]
+    assert v4l2.modes(0, {"YUYV"}) == [Mode("YUYV", 1920, 1080, 60)]
     assert v4l2.controls(0) == [Control(0x980900, "gain", 0, 255, 64)]
 
 

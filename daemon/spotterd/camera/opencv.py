@@ -12,7 +12,7 @@ from spotterd.camera import v4l2
 from spotterd.camera.base import Shot
 from spotterd.camera.stamps import live_shot
 from spotterd.camera.uri import mask_url
-from spotterd.camera.usb import UsbOptions, choose_mode
+from spotterd.camera.usb import COST, UsbOptions, choose_mode
 from spotterd.camera.v4l2 import Mode
 from spotterd.data import Image
 from spotterd.errors import BadInputError, RetryError
@@ -89,7 +89,7 @@ def open_v4l2(node: Path, options: UsbOptions, controls: Mapping[str, int]) -> C
     with v4l2.opened(node) as fd:
         if not v4l2.captures(fd):
             raise RetryError(f"{node} is not a camera. `v4l2-ctl --list-devices` shows them.")
-        mode = choose_mode(v4l2.modes(fd), options)
+        mode = choose_mode(v4l2.modes(fd, COST), options)
         _set_controls(fd, node, controls)
     _hush()
     capture = cv2.VideoCapture(str(node), cv2.CAP_V4L2, _asked(mode))

@@ -7,7 +7,7 @@ from typing_extensions import Self
 
 FIRST_PAUSE_S = 0.25
 STEADY_NS = 10_000_000_000  # pictures for this long: the trouble before is forgotten
-LONGEST_PAUSE_S = 3.0  # a camera that is plugged in again is back within 5 s
+LONGEST_PAUSE_S = 2.0  # a camera that is plugged in again is back within 5 s
 
 
 class State(Enum):

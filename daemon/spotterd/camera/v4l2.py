@@ -3,7 +3,7 @@
 import fcntl
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,12 +95,14 @@ def captures(fd: int) -> bool:
     return bool((own_caps if all_caps & _DEVICE_CAPS else all_caps) & _VIDEO_CAPTURE)
 
 
-def modes(fd: int) -> list[Mode]:
-    """Every discrete mode, and the largest and fastest of ranges."""
+def modes(fd: int, formats: Container[str] | None = None) -> list[Mode]:
+    """Every discrete mode, and the largest and fastest of ranges; of these formats, or of all."""
     found = []
     for answer in _enumerate(fd, VIDIOC_ENUM_FMT, _FMTDESC, 0, _VIDEO_CAPTURE):
         fourcc = answer[4]
         name = fourcc.to_bytes(4, "little").decode("ascii", "replace").strip()
+        if formats is not None and name not in formats:
+            continue
         for *_, kind, raw in _enumerate(fd, VIDIOC_ENUM_FRAMESIZES, _FRMSIZE, 0, fourcc):
             width, height = _size(kind, raw)
             asked = (0, fourcc, width, height)
