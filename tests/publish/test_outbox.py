@@ -33,7 +33,7 @@ class Ready:
         self._signal = threading.Event()
         outbox.on_ready = self._signal.set
 
-    def take(self, count: int, timeout_s: float = 5) -> list[Row]:
+    def take(self, count: int, timeout_s: float = 15) -> list[Row]:
         rows: list[Row] = []
         while len(rows) < count:
             more = self.outbox.take(count - len(rows))
@@ -43,7 +43,7 @@ class Ready:
                 self._signal.clear()
         return rows
 
-    def wait(self, condition: Callable[[], object], timeout_s: float = 5) -> None:
+    def wait(self, condition: Callable[[], object], timeout_s: float = 15) -> None:
         with self.outbox._changed:
             assert self.outbox._changed.wait_for(condition, timeout_s)
 

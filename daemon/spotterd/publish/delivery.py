@@ -46,7 +46,7 @@ class Delivery:
         self._replayed_up_to = 0  # rows that waited for this connection
         self._pausing = False  # the outbox, after a mendable refusal
         self._pause_ends_s = 0.0
-        self._complained = False
+        self._complaint = ""  # topic of the last refusal
 
     def begin(self) -> None:
         """A connection is there: everything unacknowledged is offered anew."""
@@ -85,16 +85,16 @@ class Delivery:
             return  # of QoS 0: paho tells that it left
         if ack.refusal and sent.row and ack.code in MENDABLE:
             # Nothing is lost by a wrong ACL: the row stays, and is offered again later.
-            self._pausing, self._complained = True, True
+            self._pausing = True
             self._pause_ends_s = time.monotonic() + REFUSED_PAUSE_S
-            self._tell(f"refuses {sent.topic}: {ack.refusal}")
+            self._complain(sent.topic, f"refuses {sent.topic}: {ack.refusal}")
         elif ack.refusal:
             self._give_up(sent.topic, sent.row, ack.refusal)
-        elif sent.row:
-            self._outbox.done(sent.row)
-            if self._complained and not self._pausing:
-                self._complained = False
-                self._tell("")
+        else:
+            if sent.row:
+                self._outbox.done(sent.row)
+            if sent.topic == self._complaint:
+                self._complain("", "")  # it is mended
 
     def overdue(self, limit_s: float) -> str:
         """Topic of a message that waits longer than this for its acknowledgement, or nothing."""
@@ -130,8 +130,12 @@ class Delivery:
             self._pausing = False
         return not self._pausing
 
+    def _complain(self, topic: str, clause: str) -> None:
+        self._complaint = topic
+        self._tell(clause)
+
     def _give_up(self, topic: str, row_id: int, why: str) -> None:
         self.refused += 1
-        self._tell(f"refused {topic}: {why}")
+        self._complain(topic, f"refused {topic}: {why}")
         if row_id:
             self._outbox.done(row_id)
