@@ -21,5 +21,5 @@ fetch() {
 fetch pydantic
 core=$(unzip -p "$folder"/pydantic-*.whl '*/METADATA' | sed -n 's/^Requires-Dist: pydantic-core==/==/p')
 fetch "pydantic-core$core" annotated-types typing-extensions typing-inspection pyyaml \
-  mako markupsafe platformdirs pytools siphash24
+  mako markupsafe platformdirs pytools siphash24 setuptools
 du -sh "$folder"
