@@ -24,7 +24,7 @@ PARAMETERS = {
     "root": "topic root: `mqtt.root`, by default `spotter/<node>`",
     "camera": "name of a camera in the configuration",
     "event": "id of an event",
-    "verb": "what to do: ping, snapshot, rebuild, recalibrate, restart, model",
+    "verb": "what to do: ping, snapshot, logs, rebuild, recalibrate, restart",
     "prefix": "`publish.homeassistant.prefix`",
     "node": "name of the board",
 }

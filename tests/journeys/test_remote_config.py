@@ -7,19 +7,26 @@ from typing import Any
 
 import pytest
 
+import tiny_models
 from brokers import Broker
 from journeys.daemon import Daemon, daemon
 from spotterd.publish.base import Message
 
-SIM = {
-    "cameras": {"main": {"source": "sim:", "max_fps": 10}},
-    "remote": {"probation_s": 6, "probation_frames": 5},
-}
+
+def tree(folder: Path) -> dict[str, Any]:
+    """A made-up sky, and a model that takes next to no time."""
+    return {
+        "cameras": {"main": {"source": "sim:", "max_fps": 10}},
+        "detector": {"model": str(tiny_models.sees_bright(folder / "tiny.onnx"))},
+        "remote": {"probation_s": 6, "probation_frames": 5},
+    }
+
+
 ZONE = {"polygon": [[0, 0], [1, 0], [1, 1], [0, 1]]}
 
 
-def wish(one: Daemon, version: int, tree: Any, token: str = "t") -> None:
-    payload = json.dumps({"version": version, "token": token, "set": tree}).encode()
+def wish(one: Daemon, version: int, patch: Any, token: str = "t") -> None:
+    payload = json.dumps({"version": version, "token": token, "set": patch}).encode()
     one.send(Message(one.topics.config_desired, payload, qos=1, retain=True))
 
 
@@ -31,7 +38,7 @@ def answer(one: Daemon, version: int, status: str) -> dict[str, Any]:
 
 @pytest.fixture
 def watching(broker: Broker, tmp_path: Path):
-    with daemon(broker, tmp_path, SIM) as one:
+    with daemon(broker, tmp_path, tree(tmp_path)) as one:
         one.wait_for_state("running")
         yield one
 
@@ -74,7 +81,7 @@ def test_a_camera_that_never_works_is_taken_back(watching: Daemon) -> None:
 def test_a_kill_during_probation_comes_up_on_the_last_good_one(
     broker: Broker, tmp_path: Path
 ) -> None:
-    with daemon(broker, tmp_path, SIM) as one:
+    with daemon(broker, tmp_path, tree(tmp_path)) as one:
         one.wait_for_state("running")
         wish(one, 1, {"detector": {"score": 0.5}})
         answer(one, 1, "applied")
@@ -104,9 +111,9 @@ def test_home_assistant_hears_of_the_board_again_when_it_starts(
     broker: Broker, tmp_path: Path
 ) -> None:
     prefix = f"ha-{tmp_path.name}"
-    tree = {**SIM, "publish": {"homeassistant": {"discovery": True, "prefix": prefix}}}
-    with daemon(broker, tmp_path, tree, hears=(f"{prefix}/#",)) as one:
+    told = {**tree(tmp_path), "publish": {"homeassistant": {"discovery": True, "prefix": prefix}}}
+    with daemon(broker, tmp_path, told, hears=(f"{prefix}/#",)) as one:
         topic = f"{prefix}/device/{one.node}/config"
-        assert "main_airplane" in one.wait_for(topic)["components"]
+        assert "main_drone" in one.wait_for(topic)["components"]
         one.send(Message(f"{prefix}/status", b"online", qos=1))
-        assert "main_airplane" in one.wait_for(topic)["components"]
+        assert "main_drone" in one.wait_for(topic)["components"]

@@ -4,6 +4,7 @@ import faulthandler
 import logging
 import os
 import signal
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -51,4 +52,8 @@ def run(
         # A thread that hangs in a driver would crash the interpreter while it winds up.
         log.warning("Left behind, busy: %s.", ", ".join(daemon.left_behind))
         logging.shutdown()
-        os._exit(0)
+        if not daemon.restart:
+            os._exit(0)
+    if daemon.restart:
+        # The same process to systemd: it keeps its number, and READY=1 comes again.
+        os.execv(sys.executable, sys.orig_argv)  # noqa: S606 (ourselves)

@@ -86,6 +86,10 @@ class EngineKeeper:
                 engine_store(self._config.engines).drop(self._wanted.identity)
         return Loaded(self._on(open_backend(self._config.detector, self._config.engines)))
 
+    def drop(self) -> None:
+        """Forget the kept engine, so that the next `open` leads to a build."""
+        engine_store(self._config.engines).drop(self._wanted.identity)
+
     def build(self) -> None:
         """Build in the background; news tell how it goes."""
         self._build = Build(

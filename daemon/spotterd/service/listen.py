@@ -53,7 +53,7 @@ class Listen:
         inbox: of the link.
         topics: names below the root.
         ha_status: where Home Assistant says `online`.
-        request: takes a request's verb and payload.
+        request: takes a request's verb, and the message.
         post: takes notes; must not block.
     """
 
@@ -62,11 +62,13 @@ class Listen:
         inbox: "queue.Queue[Incoming]",
         topics: Topics,
         ha_status: str,
+        request: Callable[[str, Incoming], None],
         post: Callable[[Heard], None],
     ) -> None:
         self._inbox = inbox
         self._topics = topics
         self._ha_status = ha_status
+        self._request = request
         self._post = post
         self._bucket = Bucket(WISHES_PER_S, WISHES_AT_ONCE)
         self._waiting: bytes | None = None
@@ -89,6 +91,8 @@ class Listen:
             self._waiting = incoming.payload or None
         elif incoming.topic == self._ha_status and incoming.payload == ONLINE:
             self._post(HomeAssistantUp())
+        elif incoming.topic.startswith(self._topics.request("")):
+            self._request(incoming.topic.removeprefix(self._topics.request("")), incoming)
 
     def _wish(self, payload: bytes) -> None:
         try:

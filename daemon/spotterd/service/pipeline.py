@@ -3,8 +3,10 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import TypeAlias
 
+from spotterd.builder.harvest import Harvest, harvest_folder
 from spotterd.camera.base import CameraStatus, Vitals
 from spotterd.camera.reader import CONNECT_LIMIT_S, CameraReader
 from spotterd.config.schema import Config
@@ -85,8 +87,13 @@ class Pipeline:
         self._results = Mailbox[Inferred](Inferred.release)
         max_age_ns = {name: cam.max_age_ms * 1_000_000 for name, cam in config.cameras.items()}
         self._detect = Detect(detector, self._frames, self._results, max_age_ns, meters)
-        views = {name: View(name, config, detector.labels, report) for name in config.cameras}
-        self._interpret = Interpret(self._results, views, meters, lambda cam: post(FirstFrame(cam)))
+        harvest = Harvest(config.engines.harvest, harvest_folder())
+        self._views = {
+            name: View(name, config, detector.labels, report, harvest) for name in config.cameras
+        }
+        self._interpret = Interpret(
+            self._results, self._views, meters, lambda cam: post(FirstFrame(cam))
+        )
         self._stages = [
             Stage("detect", self._detect.turn, self._ended, meters),
             Stage("interpret", self._interpret.turn, self._ended, meters),
@@ -132,6 +139,14 @@ class Pipeline:
     def swap(self, detector: Detector) -> None:
         """Detect with another detector from the next frame on."""
         self._detect.swap(detector)
+
+    def ask_picture(self, camera: str | None, reply: SimpleQueue[str]) -> None:
+        """Publish a camera's next frame (none: the first camera's); `reply` gets "" or why not."""
+        name = camera or next(iter(self._views))
+        if name in self._views:
+            self._views[name].ask_picture(reply)
+        else:
+            reply.put(f"There is no camera '{name}'; there are {', '.join(self._views)}.")
 
     def adopt(self, config: Config) -> None:
         """Go by another configuration from the next frame on, without losing one.

@@ -31,6 +31,7 @@ from spotterd.publish.payloads import (
     ModelInfo,
     Payload,
     ReportedPayload,
+    ResponsePayload,
     StatePayload,
 )
 from spotterd.publish.topics import Topics
@@ -109,6 +110,11 @@ class Report:
     def reported(self, payload: ReportedPayload) -> None:
         """The configuration in force, and what became of the last wish."""
         self._retain(self.topics.config_reported, payload)
+
+    def response(self, payload: ResponsePayload) -> None:
+        """What came of a request."""
+        topic = self.topics.response(payload.verb)
+        self._link.send(Message(topic, payload.to_bytes(), qos=1))
 
     def home_assistant(self, loaded: Loaded, config: Config) -> None:
         """Announce the board to Home Assistant."""

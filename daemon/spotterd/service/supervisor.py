@@ -25,6 +25,7 @@ from spotterd.publish.pictures import PictureRing
 from spotterd.publish.topics import Topics
 from spotterd.remote.changes import Changes
 from spotterd.remote.overlay import Overlay, overlay_path
+from spotterd.service.answer import Answer, Asked, PictureWanted, Rebuild, Restart
 from spotterd.service.condition import Facts, State, condition
 from spotterd.service.engine import (
     Building,
@@ -74,7 +75,7 @@ class Reload:
     read: Callable[[], Given]
 
 
-Note: TypeAlias = Stop | Reload | PictureTaken | Heard | EngineNews | News
+Note: TypeAlias = Stop | Reload | PictureTaken | Heard | Asked | EngineNews | News
 
 
 class Daemon:
@@ -87,6 +88,7 @@ class Daemon:
     Attributes:
         running: set once it watches, or says in what way it cannot.
         left_behind: threads that would not end; they may crash when the interpreter winds up.
+        restart: somebody asked for a new process after this run.
 
     Raises:
         BadInputError: a file that the configuration names is missing or wrong.
@@ -97,6 +99,7 @@ class Daemon:
         config = changes.at_start()
         self.running = threading.Event()
         self.left_behind: list[str] = []
+        self.restart = False
         self._notifier = notifier
         self._started_s = self._since_s = time.monotonic()
         self._ready_is_due = True
@@ -115,8 +118,6 @@ class Daemon:
             subscriptions=(*topics.incoming, ha_status),
             availability=topics.availability,
         )
-        listen = Listen(self._link.inbox, topics, ha_status, self._inbox.put)
-        self._remote = Stage("remote", listen.turn, self._ended, self._meters)
         self._report = Report(
             Origin(config.node, secrets.token_hex(4)),
             topics,
@@ -124,11 +125,16 @@ class Daemon:
             self._window,
             lambda name, jpeg: self._inbox.put(PictureTaken(name, jpeg)),
         )
+        answer = Answer(self._report.response, self._inbox.put)
+        logging.getLogger().addHandler(answer.lines)
+        listen = Listen(self._link.inbox, topics, ha_status, answer.request, self._inbox.put)
+        self._remote = Stage("remote", listen.turn, self._ended, self._meters)
         self._steering = Steering(changes, config, self._report.reported)
         self._vitals = Vitals(self._report, self._window, self._link, self._outbox)
         self._go_by(config)
         self._later: dict[type, Note] = {}
         self._loaded: Loaded | None = None
+        self._rebuild: Rebuild | None = None
         self._facts = Facts(waiting_for=set(config.cameras))
         self._built: Progress | None = None
         self._told: tuple[State, str, Progress | None] | None = None
@@ -200,6 +206,8 @@ class Daemon:
     def _work(self, limit_s: float) -> bool:
         """Work on the configuration in force; True: there is another one, False: the end."""
         keeper = EngineKeeper(self._config, self._inbox.put)
+        if self._rebuild is not None:
+            keeper.drop()
         loaded = keeper.open()
         self._use(loaded)
         detector = loaded.detector
@@ -260,37 +268,52 @@ class Daemon:
         if isinstance(note, Stop):
             log.info("Stopping: %s.", note.why)
             return False
-        if isinstance(note, Reload | Wished):
+        if isinstance(note, Restart):
+            log.info("Restarting, as asked from afar.")
+            self.restart = True
+            return False
+        if isinstance(note, Reload | Wished | Rebuild):
             return True if self._steered(note, pipeline) else None
         if isinstance(note, News | EngineNews):
             return False if self._heard(note, pipeline) else None
-        self._serve(note)
+        self._serve(note, pipeline)
         return None
 
-    def _serve(self, note: PictureTaken | Unreadable | HomeAssistantUp) -> None:
+    def _serve(
+        self, note: PictureTaken | PictureWanted | Unreadable | HomeAssistantUp, pipeline: Pipeline
+    ) -> None:
         """What changes nothing for the pipeline."""
         if isinstance(note, PictureTaken):
             self._ring.add(note.name, note.jpeg)
+        elif isinstance(note, PictureWanted):
+            pipeline.ask_picture(note.camera, note.reply)
         elif isinstance(note, Unreadable):
             self._steering.unreadable(note.sentence)
         else:
             self._announce()
 
-    def _steered(self, note: Reload | Wished, pipeline: Pipeline) -> bool:
-        """Take in a change of the configuration; True: it takes a new pipeline."""
+    def _steered(self, note: Reload | Wished | Rebuild, pipeline: Pipeline) -> bool:
+        """Take in a change of what runs; True: it takes a new pipeline."""
         if self._steering.busy:
             self._later[type(note)] = note
             return False
+        if isinstance(note, Rebuild):
+            self._rebuild = note
+            return True
 
         def adopt(config: Config) -> None:
             pipeline.adopt(config)
             self._go_by(config)
 
         if isinstance(note, Wished):
-            return self._steering.wish(note.desired, adopt)
-        self._notifier.reloading("Reading the configuration.")
-        if self._steering.reload(note.read, adopt):
-            return True
+            anew = self._steering.wish(note.desired, adopt)
+        else:
+            self._notifier.reloading("Reading the configuration.")
+            anew = self._steering.reload(note.read, adopt)
+        if anew:
+            self._rebuilt("Another change of the configuration ended the build.")
+        if anew or isinstance(note, Wished):
+            return anew
         self._told, self._ready_is_due = None, True  # the state is said again, as an answer
         self._say_state()
         return False
@@ -342,8 +365,15 @@ class Daemon:
             news.loaded.detector.thresholds = thresholds(self._config)  # may be others by now
             pipeline.swap(news.loaded.detector)
             self._use(news.loaded)
+            self._rebuilt("")
         else:
             self._facts.no_engine = f"There is no engine: {news.problem}" if news.problem else ""
+            self._rebuilt(news.problem or "The build was ended.")
+
+    def _rebuilt(self, problem: str) -> None:
+        if self._rebuild is not None:
+            self._rebuild.reply.put(problem)
+            self._rebuild = None
 
     def _conclude(self, pipeline: Pipeline) -> None:
         """All recordings are over."""

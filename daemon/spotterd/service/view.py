@@ -3,7 +3,9 @@
 import time
 from collections import Counter
 from datetime import datetime
+from queue import SimpleQueue
 
+from spotterd.builder.harvest import Harvest
 from spotterd.camera.clips import ClipRecorder
 from spotterd.config.schema import Config
 from spotterd.data import Event, Frame, Image, Tracks
@@ -29,16 +31,26 @@ class View:
         config: tracking, events and publishing options.
         labels: the model's class names.
         report: where news goes.
+        harvest: is offered every frame.
 
     Raises:
         BadInputError: the configuration names a class that the model does not know.
     """
 
-    def __init__(self, name: str, config: Config, labels: tuple[str, ...], report: Report) -> None:
+    def __init__(
+        self,
+        name: str,
+        config: Config,
+        labels: tuple[str, ...],
+        report: Report,
+        harvest: Harvest,
+    ) -> None:
         self._name = name
         self._config = config
         self._labels = labels
         self._report = report
+        self._harvest = harvest
+        self._asked: SimpleQueue[str] | None = None
         self._tracker = Tracker(Params.of(config.tracking, config.detector))
         self._rules = Rules(name, Settings.of(config.events, name, labels))
         self._album = Album()
@@ -68,11 +80,21 @@ class View:
         for event in self._rules.step(tracks, frame.stream_ns, frame.size_wh, local):
             self._report.event(event, timeline, self._best(event))
             if event.kind == "start":
-                picture = whole(frame.bgr, tracks, self._labels, self._pictures.max_width)
-                self._report.snapshot(self._name, self._jpeg(picture))
+                self._tell_snapshot(frame, tracks)
                 if self._clips is not None:
                     clip = event_id(self._report.origin, self._name, event.track)
                     self._clips.event(clip, event.start_ns)
+
+        confirmed = bool(tracks.confirmed.any())
+        self._harvest.offer(frame.bgr, had_craft=confirmed, now_ns=time.monotonic_ns())
+        if self._asked is not None:
+            self._tell_snapshot(frame, tracks)
+            self._asked.put("")
+            self._asked = None
+
+    def ask_picture(self, reply: SimpleQueue[str]) -> None:
+        """Publish the next frame, and then put "" into `reply`; callable from any thread."""
+        self._asked = reply
 
     def adopt(self, config: Config) -> None:
         """Go by another configuration from the next frame on; tracks and events go on.
@@ -106,6 +128,10 @@ class View:
         self.close("stopped")
         if self._clips is not None:
             self._clips.close(CLIP_S)
+
+    def _tell_snapshot(self, frame: Frame, tracks: Tracks) -> None:
+        picture = whole(frame.bgr, tracks, self._labels, self._pictures.max_width)
+        self._report.snapshot(self._name, self._jpeg(picture))
 
     def _tell_detections(self, frame: Frame, seen: Tracks) -> None:
         ids = frozenset(seen.id.tolist())

@@ -1,0 +1,88 @@
+"""An operator asks a running daemon for things, and floods it."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tiny_models
+from brokers import Broker
+from journeys.daemon import Daemon, daemon
+from spotterd.publish.base import Message
+
+
+def tree(folder: Path) -> dict[str, Any]:
+    """A made-up sky, and a model that takes next to no time."""
+    return {
+        "cameras": {"main": {"source": "sim:", "max_fps": 10}},
+        "detector": {"model": str(tiny_models.sees_bright(folder / "tiny.onnx"))},
+        "engines": {"precision": "fp32", "harvest": {"interval_s": 1}},
+    }
+
+
+def ask(one: Daemon, verb: str, token: str = "t", **args: Any) -> None:
+    payload = json.dumps({"token": token, "args": args}).encode()
+    one.send(Message(one.topics.request(verb), payload, qos=1))
+
+
+def answered(one: Daemon, verb: str, token: str = "t") -> dict[str, Any]:
+    return one.wait_for(f"response/{verb}", lambda told: told["token"] == token)
+
+
+@pytest.fixture
+def watching(broker: Broker, tmp_path: Path):
+    with daemon(broker, tmp_path, tree(tmp_path)) as one:
+        one.wait_for_state("running")
+        yield one
+
+
+def test_quick_requests_wrong_ones_and_a_new_process(watching: Daemon) -> None:
+    ask(watching, "ping", token="p")
+    assert answered(watching, "ping", "p")["result"]["uptime_s"] > 0
+    ask(watching, "logs", lines=3)
+    lines = answered(watching, "logs")["result"]["lines"]
+    assert len(lines) == 3
+    ask(watching, "snapshot")
+    assert answered(watching, "snapshot")["ok"]
+    ask(watching, "snapshot", token="none", camera="west")
+    assert "there are main" in answered(watching, "snapshot", "none")["message"]
+    ask(watching, "explode")
+    assert not answered(watching, "explode")["ok"]
+    watching.send(Message(watching.topics.request("ping"), b"\xff", qos=1))
+    assert "UTF-8" in answered(watching, "ping", "")["message"]
+
+    boot = watching.of("state")[-1]["boot"]
+    ask(watching, "restart")
+    assert answered(watching, "restart")["ok"]
+    watching.wait_for("availability", lambda told: told == "stopped")
+    watching.wait_for("state", lambda told: told["state"] == "running" and told["boot"] != boot)
+
+
+def test_an_engine_is_built_anew_and_from_harvested_pictures(watching: Daemon) -> None:
+    ask(watching, "rebuild")
+    assert answered(watching, "rebuild")["ok"]
+    ask(watching, "recalibrate", token="r")
+    told = answered(watching, "recalibrate", "r")
+    assert told["ok"], told
+    assert told["result"]["pictures"] > 0
+
+
+def test_a_flood_costs_few_frames_and_no_memory(watching: Daemon) -> None:
+    before = watching.wait_for("health")
+    ends_s = time.monotonic() + 6
+    sent = 0
+    while time.monotonic() < ends_s:
+        for _ in range(100):
+            watching.send(Message(watching.topics.request("ping"), b'{"token":"f"}', qos=0))
+        sent += 100
+        time.sleep(max(0.0, ends_s - 6 + sent / 1000 - time.monotonic()))
+    after = watching.wait_for("health")
+    while after["mono_ns"] < before["mono_ns"] + 6e9:
+        after = watching.wait_for("health")
+    seconds = (after["mono_ns"] - before["mono_ns"]) / 1e9
+    frames = after["cameras"]["main"]["frames"] - before["cameras"]["main"]["frames"]
+    assert frames / seconds > 0.8 * before["cameras"]["main"]["fps"]
+    assert after["host"]["rss_mib"] - before["host"]["rss_mib"] < 40
+    assert len(watching.of("response/ping")) < 100
