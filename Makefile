@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export SPOTTERD_STATE_DIR ?= $(CURDIR)/out/state
 
-.PHONY: help demo test check bench deb pycuda vm-test fault-test systemd-test clean
+.PHONY: help demo test check bench deb pycuda vm-test fault-test kill-test systemd-test clean
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -44,6 +44,9 @@ out/vm/disk.ext4: tests/vm/image.sh | .venv/.test
 
 fault-test: .venv/.test ## ten minutes of killed brokers, cut links, full disks, kill -9 (root, mosquitto)
 	@$(BIN)/python tests/journeys/faults.py $(ARGS)
+
+kill-test: .venv/.test ## an engine's build killed at fifty random moments (2 min)
+	@SPOTTERD_KILLS=50 $(BIN)/python -m pytest tests/builder/test_supervise.py -k killed $(ARGS)
 
 SYSTEMD_ROOT ?= $(CURDIR)/out/systemd-root
 systemd-test: .venv/.test ## the package in a real systemd (root, mmdebstrap, systemd-container)

@@ -24,6 +24,7 @@ from spotterd.builder.wire import Progress, Request
 
 Wanting = Callable[..., tuple[Wanted, Store]]
 PATIENCE_S = 60
+KILLS = int(os.environ.get("SPOTTERD_KILLS", "10"))  # `make kill-test` asks for fifty
 
 
 def finished(work: Build) -> Outcome:
@@ -202,18 +203,11 @@ def torn(wanted: Wanted, store: Store, seed: int) -> None:
     assert wanted.info.input_hw[0] == SIDE
 
 
-def torn_many(wanting: Wanting, times: int) -> None:
+@pytest.mark.timeout(1200)
+def test_a_build_killed_at_random_moments_leaves_a_valid_engine_in_the_end(
+    wanting: Wanting,
+) -> None:
     wanted, store = wanting()
-    for seed in range(times):
+    for seed in range(KILLS):
         torn(wanted, store, seed)
         store.drop(wanted.identity)
-
-
-def test_killed_at_ten_random_moments_a_valid_engine_is_there_in_the_end(wanting: Wanting) -> None:
-    torn_many(wanting, 10)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1200)
-def test_killed_at_fifty_random_moments(wanting: Wanting) -> None:
-    torn_many(wanting, 50)
