@@ -128,8 +128,9 @@ class Sim:
         now_ns = time.monotonic_ns()
         if self._aborted.wait(max(0, self._due_ns - now_ns) / 1e9):
             raise RetryError("The made-up sky was closed while it was being watched.")
-        # Behind (the machine was busy): a camera would have lost frames, it does not hurry.
-        self._due_ns = max(self._due_ns, now_ns) + int(1e9 / self.fps)
+        # Behind by more than a frame (a busy machine): a camera would have lost it; no hurry.
+        period_ns = int(1e9 / self.fps)
+        self._due_ns = max(self._due_ns, now_ns - period_ns) + period_ns
 
     def render(self, seq: int, into: Image | None = None) -> Image:
         """The frame with number `seq`, drawn into `into` if it fits."""
