@@ -210,3 +210,16 @@ def test_a_model_that_loads_but_cannot_run(tmp_path) -> None:
         OnnxBackend(path, threads=1, input_hw=(64, 96))
     with pytest.raises(BadInputError, match=r"m\.onnx cannot be used. ONNX Runtime"):
         open_detector(DetectorConfig(model=str(path)), Engines(threads=1))
+
+
+def test_boxes_of_a_craft_that_fills_the_picture_are_one(tmp_path) -> None:
+    """They reach beyond the picture, each in its own way: clipped, they are alike."""
+    answer = np.zeros((1, 7, 126), np.float32)
+    answer[0, :4, 3] = (48, 32, 100, 68)
+    answer[0, :4, 4] = (48, 32, 260, 200)
+    answer[0, 4, 3:5] = (0.9, 0.8)
+    model = tiny_models.save(tmp_path / "m.onnx", answer)
+    backend = OnnxBackend(model, threads=1)
+    found = Detector(backend, LABELS, 0.35, 0.6, 100).run_once(np.zeros((64, 96, 3), np.uint8))
+    backend.close()
+    assert found.xyxy.tolist() == [[0, 0, 96, 64]]

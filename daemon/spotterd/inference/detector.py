@@ -83,14 +83,14 @@ class Detector:
     def decode(self, slot: Slot, letterbox: Letterbox) -> Detections:
         """What a slot's outputs mean, in pixels of the picture, best first."""
         wanted = self.thresholds
-        candidates = self._head.decode(slot.outputs[self._head.output][0], wanted.score)
+        found = self._head.decode(slot.outputs[self._head.output][0], wanted.score)
+        # Clipped first: boxes of a craft that fills the picture reach beyond it by as much again,
+        # each in its own way, and would not overlap enough to be told for one.
+        xyxy = letterbox.to_frame(found.xyxy)
+        inside = Detections(xyxy, found.score, found.label)[np.flatnonzero(area(xyxy) > 0)]
         if self._head.overlapping:
-            kept = nms(candidates, wanted.iou, wanted.max_detections)
-        else:
-            kept = best(candidates, wanted.max_detections)
-        xyxy = letterbox.to_frame(kept.xyxy)
-        # What lies in the padding alone is nothing once clipped to the frame.
-        return Detections(xyxy, kept.score, kept.label)[np.flatnonzero(area(xyxy) > 0)]
+            return nms(inside, wanted.iou, wanted.max_detections)
+        return best(inside, wanted.max_detections)
 
     def run_once(self, bgr: Image) -> Detections:
         """The whole way of one picture, without threads."""
