@@ -28,6 +28,7 @@ CONFIG = """\
 node: jet1
 mqtt: {username: board}
 health: {interval_s: 1}
+engines: {precision: fp32}
 cameras:
   north: {source: "sim:", max_fps: 4}
 """

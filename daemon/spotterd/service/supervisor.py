@@ -49,6 +49,7 @@ from spotterd.service.watchdog import judge
 log = logging.getLogger(__name__)
 
 LOOK_S = 1.0  # how often the supervisor looks at the progress of the stages
+LOADING_S = 300.0  # a large plan on a slow card, before systemd loses patience with the start
 GOODBYE_S = 1.0  # for `stopped` to be acknowledged
 NEVER = float("inf")
 
@@ -205,6 +206,7 @@ class Daemon:
 
     def _work(self, limit_s: float) -> bool:
         """Work on the configuration in force; True: there is another one, False: the end."""
+        self._notifier.extend_timeout(LOADING_S)
         keeper = EngineKeeper(self._config, self._inbox.put)
         if self._rebuild is not None:
             keeper.drop()
