@@ -11,7 +11,8 @@ from journeys.daemon import Daemon, daemon
 
 
 def cameras(name: str) -> dict[str, Any]:
-    return {"cameras": {name: {"source": "sim:", "max_fps": 5}}}
+    # Short of probation: a reload meanwhile would have to wait for its end.
+    return {"cameras": {name: {"source": "sim:", "max_fps": 5}}, "remote": {"probation_frames": 1}}
 
 
 def watching(run: Daemon) -> None:
