@@ -6,23 +6,44 @@ from typing import Annotated
 
 import typer
 
+from spotterd.cli import distant
 from spotterd.cli.common import ConfigOption, JsonOption
 
-app = typer.Typer(help="Show and check the configuration.", no_args_is_help=True)
+app = typer.Typer(
+    help="Show, check and change the configuration, here or of a board.", no_args_is_help=True
+)
+app.command("get")(distant.get)
+app.command("set")(distant.set_)
 
 
 @app.command()
 def show(
     config: ConfigOption = None,
+    origin: Annotated[bool, typer.Option("--origin", help="and where each value is from")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Print the whole configuration in force, defaults included."""
+    """Print the whole configuration in force, defaults and changes from afar included."""
     import yaml
 
-    from spotterd.config.load import load
+    from spotterd.config.load import Given
+    from spotterd.config.merge import leaves
+    from spotterd.remote.overlay import overlay_path, read_set
 
-    tree = load(config).model_dump(mode="json")
-    if as_json:
+    given, overlay = Given.read(config), read_set(overlay_path())
+    chosen = given.with_overlay(overlay)
+    tree = chosen.model_dump(mode="json")
+    if origin:
+        values = leaves(tree)
+        found = given.origins(chosen, overlay)
+        rows = {".".join(path): (values[path], found[path]) for path in values}
+        if as_json:
+            named = {key: {"value": v, "origin": o} for key, (v, o) in rows.items()}
+            print(json.dumps(named))
+            return
+        width = max(map(len, rows))
+        for key, (value, source) in rows.items():
+            print(f"{key:<{width}}  {json.dumps(value, ensure_ascii=False)}  ({source})")
+    elif as_json:
         print(json.dumps(tree))
     else:
         print(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), end="")

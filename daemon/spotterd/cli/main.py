@@ -13,6 +13,7 @@ from spotterd.cli.demo import demo
 from spotterd.cli.detect import detect
 from spotterd.cli.doctor import doctor
 from spotterd.cli.evaluate import evaluate
+from spotterd.cli.request import request
 from spotterd.cli.run import run
 from spotterd.cli.watch import watch
 from spotterd.errors import BadInputError, SpotterdError
@@ -28,6 +29,7 @@ app = typer.Typer(
 app.command()(demo)
 app.command()(run)
 app.command()(watch)
+app.command()(request)
 app.command()(detect)
 app.command()(evaluate)
 app.command()(compare)

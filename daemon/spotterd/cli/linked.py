@@ -1,0 +1,105 @@
+"""A connection to the broker for commands that speak with boards."""
+
+import json
+import logging
+import os
+import queue
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+import typer
+
+if TYPE_CHECKING:
+    from spotterd.config.schema import Mqtt
+    from spotterd.publish.base import Incoming
+    from spotterd.publish.mqtt import MqttLink
+
+CONNECT_TIMEOUT_S = 10.0
+BrokerOption: TypeAlias = Annotated[str | None, typer.Option(help="mqtt://HOST[:PORT]")]
+
+
+def broker_of(broker: str | None, config_file: Path | None) -> "Mqtt":
+    """Where the broker is, and how to get in.
+
+    User, password and TLS come from the configuration: commands often run on the board itself.
+    """
+    from spotterd.config.load import load
+
+    return load(config_file, {"mqtt": {"url": broker}} if broker else {}).mqtt
+
+
+@contextmanager
+def linked(mqtt: "Mqtt", command: str, heard: tuple[str, ...]) -> "Iterator[MqttLink]":
+    """A link that hears these topics.
+
+    Raises:
+        BadInputError: there is no way to the broker.
+    """
+    from spotterd.errors import BadInputError
+    from spotterd.publish.memory import MemoryOutbox
+    from spotterd.publish.mqtt import MqttLink
+
+    client_id = f"spotterd-{command}-{os.getpid()}"
+    link = MqttLink(mqtt, client_id, MemoryOutbox(), subscriptions=heard)
+    # Why there is no connection is said once, by the error; later losses are warnings on stderr.
+    log, quiet = logging.getLogger("spotterd"), logging.NullHandler()
+    log.addHandler(quiet)
+    link.start()
+    try:
+        if not link.wait_connected(CONNECT_TIMEOUT_S, patient=False):
+            raise BadInputError(link.last_error or f"The broker {link.broker} does not answer.")
+        log.removeHandler(quiet)
+        yield link
+    finally:
+        link.stop(timeout_s=1)
+
+
+def heard(link: "MqttLink", seconds: float) -> "Iterator[Incoming]":
+    """Messages as they come, for so many seconds (0: for ever)."""
+    ends_s = time.monotonic() + seconds
+    while True:
+        left_s = max(ends_s - time.monotonic(), 0) if seconds else None
+        try:
+            yield link.inbox.get(timeout=left_s)
+        except queue.Empty:
+            return
+
+
+def tree_of(assignments: list[str]) -> dict[str, Any]:
+    """`a.b=1` as `{"a": {"b": 1}}`; values are YAML, `null` takes a change back.
+
+    Raises:
+        BadInputError: not of this form, or two that contradict each other.
+    """
+    import yaml
+
+    from spotterd.errors import BadInputError
+
+    tree: dict[str, Any] = {}
+    for text in assignments:
+        key, equals, value = text.partition("=")
+        *sections, last = key.split(".")
+        here: Any = tree
+        for section in sections:
+            here = here.setdefault(section, {})
+            if not isinstance(here, dict):
+                break
+        if not equals or not isinstance(here, dict) or last in here or "" in (last, *sections):
+            raise BadInputError(f"'{text}' is not KEY=VALUE, or KEY is given before.")
+        try:
+            here[last] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise BadInputError(f"The value of '{text}' is not YAML: quote it.") from error
+    return tree
+
+
+def told(payload: bytes) -> dict[str, Any]:
+    """A board's JSON object; empty where it is none."""
+    try:
+        value = json.loads(payload)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
