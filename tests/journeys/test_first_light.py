@@ -80,21 +80,16 @@ def test_kill_leaves_the_last_will(watching: Daemon) -> None:
 
 
 def test_a_broker_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
-    late = Mosquitto(tmp_path)
-    late.kill()
-    one = Daemon(late, tmp_path, {})
-    try:
-        late.start()
-        one.wait_for_state("running")
-    finally:
-        one.close()
+    with Mosquitto(tmp_path) as late:
         late.kill()
+        with daemon(late, tmp_path, {}) as one:
+            late.start()
+            one.wait_for_state("running")
 
 
 def test_a_refused_password_is_told_and_tried_again(tmp_path: Path) -> None:
-    with_password = Mosquitto(tmp_path, "allow_anonymous false\n")
-    done = run(tmp_path, "run", "--broker", with_password.url, "--source", "sim:", "--for", "4")
-    with_password.kill()
+    with Mosquitto(tmp_path, "allow_anonymous false\n") as locked:
+        done = run(tmp_path, "run", "--broker", locked.url, "--source", "sim:", "--for", "4")
     assert done.returncode == 0
     refusals = [line for line in done.stderr.splitlines() if "refused" in line.lower()]
     assert len(refusals) == 1, done.stderr
