@@ -27,6 +27,7 @@ def test_a_new_camera_comes_and_a_bad_file_changes_nothing(broker: Broker, tmp_p
         watching(run)
         file.write_text(yaml.safe_dump(tree | cameras("south")), encoding="utf-8")
         run.signal(signal.SIGHUP)
+        run.wait_for("camera/north/status", lambda status: status == "")  # no longer retained
         run.wait_for("camera/south/status", lambda status: status["state"] == "online")
         watching(run)
 

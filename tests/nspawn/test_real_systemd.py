@@ -125,7 +125,7 @@ def test_journal_entries_have_fields(running: Container) -> None:
 def test_stop_is_quick_and_says_goodbye(running: Container) -> None:
     began = time.monotonic()
     running.sh("systemctl stop spotterd")
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 5  # 1.6 s on a quiet machine
     assert running.show("Result")["Result"] == "success"
     assert running.out(f"{SUBSCRIBE} -C 1 -W 5 | head -1") == "spotter/jet1/availability stopped"
 
@@ -136,7 +136,8 @@ def test_reload_takes_a_new_camera_and_keeps_the_process(running: Container) -> 
     running.sh("systemctl reload spotterd")
     running.wait("systemctl show spotterd -p StatusText | grep -q 'Watching with'", 30)
     assert main_pid(running) == pid
-    assert "camera/south/status" in running.out(f"{SUBSCRIBE} -C 5 -W 20")
+    topic = "spotter/jet1/camera/south/status"
+    assert topic in running.out(f"{SUBSCRIBE.replace('spotter/jet1/#', topic)} -C 1 -W 20")
 
 
 def test_reload_of_a_bad_configuration_keeps_the_good_one(running: Container) -> None:

@@ -143,6 +143,16 @@ class Report:
         self._retain(self.topics.camera_status(name), payload)
         self._window.put_camera(name, status.state, status.reason)
 
+    def forget(self, camera: str) -> None:
+        """Take back what is retained of a camera that is no longer configured."""
+        topics = self.topics
+        for topic in (
+            topics.camera_status(camera),
+            topics.camera_count(camera),
+            topics.camera_snapshot(camera),
+        ):
+            self._link.send(Message(topic, b"", qos=1, retain=True))
+
     def count(self, camera: str, count: Mapping[str, int]) -> None:
         """Confirmed tracks now in view, by label."""
         self._link.send(

@@ -194,6 +194,8 @@ class Daemon:
             note = self._inbox.get()
             if not isinstance(note, News | EngineNews):
                 self._inbox.put(note)
+        for gone in self._facts.cameras.keys() - config.cameras.keys():
+            self._report.forget(gone)
         self._facts = Facts(waiting_for=set(config.cameras))
         self._built, self._told = None, None
         self._since_s = time.monotonic()
