@@ -141,6 +141,10 @@ def test_null_takes_a_change_back_and_leaves_no_empty_section() -> None:
     assert merged(first, {"cameras": {"two": {"source": None}}}) == {"detector": {"score": 0.5}}
 
 
+def test_a_section_wished_for_with_all_its_defaults_is_there() -> None:
+    assert merged({}, {"cameras": {"two": {}}}) == {"cameras": {"two": {}}}
+
+
 def test_passwords_are_not_told() -> None:
     config = Config.model_validate(
         {

@@ -54,7 +54,7 @@ def test_a_bucket_allows_a_burst_and_then_the_rate() -> None:
     [
         ({"a": 12, "b": 10}, True, 5.0, True, ""),
         ({"a": 12}, True, 5.0, False, ""),
-        ({"a": 12}, True, 9.0, False, "camera b"),
+        ({"a": 12}, True, 9.0, False, "camera b: b is away."),
         ({"a": 12, "b": 10}, False, 9.0, False, "broker"),
     ],
 )
@@ -64,4 +64,4 @@ def test_probation_wants_frames_of_each_camera_and_the_broker(
     probation = Probation(ends_s=9.0, frames={"a": 11, "b": 10}, needs_broker=True)
     assert probation.passed(done, connected=connected) is passed
     if not passed:
-        assert why in probation.failed(now_s, done)
+        assert why in probation.failed(now_s, done, {"b": "b is away."})

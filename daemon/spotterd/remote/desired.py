@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from spotterd.camera.uri import mask_url
 from spotterd.config.explain import Problem, problems_of
-from spotterd.config.merge import Tree, leaves, merge
+from spotterd.config.merge import Tree, leaves
 from spotterd.config.schema import Config
 from spotterd.errors import BadInputError
 from spotterd.publish.payloads import DesiredPayload
@@ -71,8 +71,20 @@ def forbidden(patch: Mapping[str, Any]) -> list[Problem]:
 
 
 def merged(overlay: Mapping[str, Any], patch: Mapping[str, Any]) -> Tree:
-    """The overlay after a patch; sections that the patch emptied are gone."""
-    return _pruned(merge(overlay, patch))
+    """The overlay after a patch; sections that `null` emptied are gone.
+
+    Left there, they would be cameras and zones that nobody wished for.
+    """
+    both: Tree = dict(overlay)
+    for key, value in patch.items():
+        before = both.pop(key, None)
+        if isinstance(value, Mapping):
+            below = merged(before if isinstance(before, Mapping) else {}, value)
+            if below or not value:
+                both[key] = below
+        elif value is not None:
+            both[key] = value
+    return both
 
 
 def effect_of(before: Config, after: Config) -> Effect:
@@ -136,8 +148,3 @@ def _begins(path: Iterable[str], pattern: tuple[str, ...]) -> bool:
     return len(begin) == len(pattern) and all(
         part in (key, "*") for part, key in zip(pattern, begin, strict=True)
     )
-
-
-def _pruned(tree: Mapping[str, Any]) -> Tree:
-    kept = {k: _pruned(v) if isinstance(v, Mapping) else v for k, v in tree.items()}
-    return {key: value for key, value in kept.items() if value != {}}

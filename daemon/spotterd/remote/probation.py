@@ -22,13 +22,20 @@ class Probation:
         """Enough frames of every camera, and the broker reached."""
         return not self._missing(done) and (connected or not self.needs_broker)
 
-    def failed(self, now_s: float, done: Mapping[str, int]) -> str:
-        """Why the change did not work, or nothing while there is hope."""
+    def failed(self, now_s: float, done: Mapping[str, int], trouble: Mapping[str, str]) -> str:
+        """Why the change did not work, or nothing while there is hope.
+
+        Args:
+            now_s: on the monotonic clock.
+            done: frames so far, by camera.
+            trouble: what is known to be wrong, by camera.
+        """
         if now_s < self.ends_s:
             return ""
         missing = self._missing(done)
         if missing:
-            return f"Too few frames in time from camera {', '.join(missing)}."
+            known = [f"camera {name}: {trouble.get(name) or 'too few frames'}" for name in missing]
+            return f"Too few frames in time: {'; '.join(known)}"
         return "The broker was not reached in time."
 
     def _missing(self, done: Mapping[str, int]) -> list[str]:

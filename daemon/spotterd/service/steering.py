@@ -95,7 +95,9 @@ class Steering:
             needs_broker=connected,
         )
 
-    def look(self, now_s: float, figures: Figures, *, connected: bool) -> bool:
+    def look(
+        self, now_s: float, figures: Figures, trouble: Mapping[str, str], *, connected: bool
+    ) -> bool:
         """See how a change does; True where it must be left, and a new pipeline is due."""
         if self._trial is None or self._trial.probation is None:
             return False
@@ -103,7 +105,7 @@ class Steering:
         if probation.passed(done, connected=connected):
             self.passed()
             return False
-        why = probation.failed(now_s, done)
+        why = probation.failed(now_s, done, trouble)
         return bool(why) and self.back(why)
 
     def passed(self) -> None:

@@ -333,7 +333,8 @@ class Daemon:
     def _proven(self) -> bool:
         """False: a change on probation does not work, and the one before is due again."""
         connected = self._link.connected
-        if self._steering.look(time.monotonic(), self.figures(), connected=connected):
+        trouble = self._facts.cameras
+        if self._steering.look(time.monotonic(), self.figures(), trouble, connected=connected):
             return False
         if self._later and not self._steering.busy:
             for note in self._later.values():
