@@ -1,6 +1,7 @@
 """Cameras, detect and interpret together, on a model whose answers are known."""
 
 import threading
+import time
 from queue import SimpleQueue
 
 import cv2
@@ -11,6 +12,7 @@ import tiny_models
 from spotterd.config.load import validate
 from spotterd.config.schema import Config
 from spotterd.data import Event
+from spotterd.errors import BadInputError
 from spotterd.health.meters import Meters
 from spotterd.inference.detector import Detector
 from spotterd.inference.open import open_detector
@@ -98,6 +100,34 @@ def test_recordings_of_all_cameras_go_the_whole_way_in_order(config) -> None:
         ("b", FRAMES, FRAMES, 0),
     ]
     assert figures.errors == 0
+
+
+def test_live_changes_lose_no_frame_and_end_no_track(config) -> None:
+    running = Running(config)
+    low = config.model_copy(
+        update={"detector": config.detector.model_copy(update={"score": 0.2, "iou": 0.5})}
+    )
+    changes = 0
+    while not running.pipeline.over:
+        running.pipeline.adopt((low, config)[changes % 2])
+        changes += 1
+        time.sleep(0.002)
+    running.pipeline.stop()
+    assert changes > 3
+    assert sorted(running.report.seqs) == sorted([*range(FRAMES), *range(FRAMES)])
+    kinds = [event.kind for event, _ in running.report.events if event.camera == "a"]
+    assert kinds == ["start", "end"]
+
+
+def test_a_live_change_that_names_an_unknown_class_changes_nothing(config) -> None:
+    running = Running(config)
+    wrong = {"classes": ("zeppelin",)}
+    events = config.events.model_copy(update=wrong)
+    with pytest.raises(BadInputError, match="zeppelin"):
+        running.pipeline.adopt(config.model_copy(update={"events": events}))
+    running.wait_until(lambda _: running.pipeline.over)
+    running.pipeline.stop()
+    assert {event.label for event, _ in running.report.events} == {"drone"}
 
 
 def test_an_object_in_view_is_one_event_with_a_picture_and_ends_with_the_recording(config) -> None:

@@ -52,7 +52,7 @@ class Listen:
     Args:
         inbox: of the link.
         topics: names below the root.
-        ha_status: where Home Assistant says `online`.
+        ha_status: where Home Assistant says `online`; empty: nobody cares.
         request: takes a request's verb, and the message.
         post: takes notes; must not block.
     """

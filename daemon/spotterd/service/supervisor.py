@@ -111,12 +111,13 @@ class Daemon:
         topics = Topics(config.root)
         kept = config.publish.outbox
         self._outbox = Outbox(paths.state_dir() / "outbox.db", kept.max_messages, kept.max_mb << 20)
-        ha_status = f"{config.publish.homeassistant.prefix}/status"
+        ha = config.publish.homeassistant
+        ha_status = f"{ha.prefix}/status" if ha.discovery else ""
         self._link = MqttLink(
             config.mqtt,
             f"spotterd-{config.node}",
             self._outbox,
-            subscriptions=(*topics.incoming, ha_status),
+            subscriptions=(*topics.incoming, *filter(None, [ha_status])),
             availability=topics.availability,
         )
         self._report = Report(
