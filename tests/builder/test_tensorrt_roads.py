@@ -160,14 +160,14 @@ def test_a_picture_that_vanishes_ends_int8_not_the_build(
     assert "INT8 is not used: the picture has gone" in sidecar.refusals
 
 
-def test_a_plan_of_another_version_is_another_engine(
-    on: Wanting, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_plan_of_another_version_is_another_engine(on: Wanting) -> None:
     wanted, store = on(trt10)
     build(wanted, store, silent)
-    monkeypatch.setattr(trt10, "__version__", "10.7.0")
+    with pytest.MonkeyPatch.context() as newer_runtime:
+        newer_runtime.setattr(trt10, "__version__", "10.7.0")
+        world_of.cache_clear()
+        newer, _ = on(trt10)
     world_of.cache_clear()
-    newer, _ = on(trt10)
     assert store.load(newer.identity) is None
     assert newer.identity.differences(wanted.identity) == (
         "runtime: TensorRT 10.3.0 -> TensorRT 10.7.0",
