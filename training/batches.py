@@ -60,7 +60,8 @@ def compose(album: Album, sprites: Sprites | None, rng: np.random.Generator, sid
         augment.confusers(scene, rng)
     if rng.random() < 0.5:
         augment.flip(scene)
-    scene.image = augment.damage(scene.image, rng)
+    if rng.random() < 0.65:
+        scene.image = augment.damage(scene.image, rng)
     return scene
 
 

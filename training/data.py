@@ -21,6 +21,8 @@ from training import labels
 from training.labels import Floats
 
 Image = NDArray[np.uint8]
+PHOTOGRAPHS = 0.3
+"""Share of a class's scenes cut from Caltech and COCO pictures, where it occurs in them."""
 GREY = 114
 """Letterbox padding; crops that run over a picture's edge are filled with it too."""
 
@@ -190,7 +192,9 @@ def crop(  # noqa: PLR0917 - a window is five numbers
 def around(album: Album, rng: np.random.Generator, cls: int, side: int) -> Scene:
     """Cut a scene around a random object of a class, clips drawn evenly, at a random scale."""
     clips = album.by_class[cls]
-    keys = list(clips)
+    photographs = [k for k in clips if not k.startswith("V_")]
+    tight = bool(photographs) and rng.random() < PHOTOGRAPHS
+    keys = photographs if tight else [k for k in clips if k.startswith("V_")]
     group = clips[keys[rng.integers(len(keys))]]
     number, k = group[rng.integers(len(group))]
     picture = album.pictures[number]
@@ -202,7 +206,9 @@ def around(album: Album, rng: np.random.Generator, cls: int, side: int) -> Scene
     else:
         scale = float(np.exp(rng.uniform(np.log(0.12 * side), np.log(0.95 * side)))) / extent
         scale = min(scale, 2.5)
-    if rng.random() < 0.25:  # as the daemon sees it: the whole picture, letterboxed
+    if rng.random() < (
+        0.4 if tight else 0.25
+    ):  # as the daemon sees it: the whole picture, letterboxed
         whole = side / max(picture.width, picture.height)
         if extent * whole > 3:
             scale = whole

@@ -39,7 +39,7 @@ class Sprites:
         if rng.random() < 0.5:
             sprite = sprite[:, ::-1]
             box = np.array([sprite.shape[1] - box[2], box[1], sprite.shape[1] - box[0], box[3]])
-        largest = min(0.8 * side, 1.2 * max(sprite.shape[:2]))
+        largest = min(0.8 * side, 2 * max(sprite.shape[:2]))
         extent = (
             float(np.exp(rng.uniform(np.log(5), np.log(70))))
             if rng.random() < 0.75

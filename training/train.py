@@ -19,7 +19,7 @@ from training.batches import Batches, Shape
 from training.loss import losses
 from training.net import Sky
 
-CPU_SHAPES = [Shape(192, 28, 0.3), Shape(256, 16, 0.37), Shape(416, 6, 0.2), Shape(640, 3, 0.13)]
+CPU_SHAPES = [Shape(160, 36, 0.4), Shape(256, 14, 0.2), Shape(416, 6, 0.2), Shape(640, 3, 0.2)]
 """Equal work a batch, and small: a slow machine needs many steps more than exact ones."""
 GPU_SHAPES = [Shape(256, 128, 0.4), Shape(416, 48, 0.3), Shape(640, 20, 0.3)]
 
