@@ -40,14 +40,14 @@ def compose(album: Album, sprites: Sprites | None, rng: np.random.Generator, sid
     draw = rng.random()
     if draw < 0.5:
         scene = around(album, rng, int(rng.choice(4, p=CLASS_SHARE)), side)
-        pastes = int(rng.random() < 0.2)
+        pastes = int(rng.choice((0, 1, 2), p=(0.45, 0.35, 0.2)))
     elif draw < 0.62:
         scene = background(album, rng, side)
         pastes = 0
     else:
         real = rng.random() < 0.45
         scene = background(album, rng, side) if real else Scene(augment.sky(rng, side))
-        pastes = int(rng.choice((0, 1, 2, 3, 5), p=(0.1, 0.35, 0.3, 0.15, 0.1)))
+        pastes = int(rng.choice((0, 1, 2, 3, 5), p=(0.05, 0.2, 0.3, 0.25, 0.2)))
     if not scene.image.flags.writeable:
         scene.image = scene.image.copy()
     for _ in range(pastes):

@@ -41,7 +41,7 @@ class Sprites:
             box = np.array([sprite.shape[1] - box[2], box[1], sprite.shape[1] - box[0], box[3]])
         largest = min(0.8 * side, 2 * max(sprite.shape[:2]))
         extent = (
-            float(np.exp(rng.uniform(np.log(5), np.log(70))))
+            float(np.exp(rng.uniform(np.log(7), np.log(80))))
             if rng.random() < 0.75
             else float(np.exp(rng.uniform(np.log(40), np.log(max(41, largest)))))
         )
