@@ -22,6 +22,7 @@ def main() -> None:
     add("--sprites", type=Path, help="bank of rendered craft; rendered when it does not exist")
     add("--start", type=Path, help="weights.pt to start from, with a fresh schedule")
     add("--resume", action="store_true", help="go on from OUT/checkpoint.pt")
+    add("--freeze-stem", action="store_true", help="train only from stride 8 on: cheaper")
     add("--workers", type=int, default=2, help="processes that make batches")
     add("--threads", type=int, default=2, help="CPU threads of the network")
     add("--ranges", type=int, default=150, help="pictures for INT8 calibration, 0 for none")

@@ -16,10 +16,12 @@ from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
 from training import augment, labels
-from training.data import Album, Scene, around, background
+from training.data import LARGE, Album, Scene, around, background
 from training.sprites import Sprites
 
 CLASS_SHARE = (0.33, 0.25, 0.24, 0.18)
+CLASS_SHARE_LARGE = (0.6, 0.14, 0.13, 0.13)
+"""By class, for scenes above data.LARGE pixels: only airplanes are seen that large here."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ def compose(album: Album, sprites: Sprites | None, rng: np.random.Generator, sid
     """Make one training scene."""
     draw = rng.random()
     if draw < 0.5:
-        scene = around(album, rng, int(rng.choice(4, p=CLASS_SHARE)), side)
+        classes = CLASS_SHARE_LARGE if side > LARGE else CLASS_SHARE
+        scene = around(album, rng, int(rng.choice(4, p=classes)), side)
         pastes = int(rng.choice((0, 1, 2), p=(0.45, 0.35, 0.2)))
     elif draw < 0.62:
         scene = background(album, rng, side)

@@ -21,8 +21,10 @@ from training import labels
 from training.labels import Floats
 
 Image = NDArray[np.uint8]
-PHOTOGRAPHS = 0.3
-"""Share of a class's scenes cut from Caltech and COCO pictures, where it occurs in them."""
+PHOTOGRAPHS, PHOTOGRAPHS_LARGE = 0.3, 0.7
+"""Share of a class's scenes cut from Caltech and COCO pictures, where it occurs in them; more in
+large scenes, because large craft fit nowhere else."""
+LARGE = 400
 GREY = 114
 """Letterbox padding; crops that run over a picture's edge are filled with it too."""
 
@@ -193,7 +195,8 @@ def around(album: Album, rng: np.random.Generator, cls: int, side: int) -> Scene
     """Cut a scene around a random object of a class, clips drawn evenly, at a random scale."""
     clips = album.by_class[cls]
     photographs = [k for k in clips if not k.startswith("V_")]
-    tight = bool(photographs) and rng.random() < PHOTOGRAPHS
+    share = PHOTOGRAPHS_LARGE if side > LARGE else PHOTOGRAPHS
+    tight = bool(photographs) and rng.random() < share
     keys = photographs if tight else [k for k in clips if k.startswith("V_")]
     group = clips[keys[rng.integers(len(keys))]]
     number, k = group[rng.integers(len(group))]
