@@ -40,11 +40,11 @@ Batch = tuple[Tensor, list[Tensor], list[Tensor]]
 def compose(album: Album, sprites: Sprites | None, rng: np.random.Generator, side: int) -> Scene:
     """Make one training scene."""
     draw = rng.random()
-    if draw < 0.5:
+    if draw < (0.6 if side > LARGE else 0.5):
         classes = CLASS_SHARE_LARGE if side > LARGE else CLASS_SHARE
         scene = around(album, rng, int(rng.choice(4, p=classes)), side)
         pastes = int(rng.choice((0, 1, 2), p=(0.45, 0.35, 0.2)))
-    elif draw < 0.62:
+    elif draw < 0.7:
         scene = background(album, rng, side)
         pastes = 0
     else:

@@ -19,12 +19,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from training.net import decode
+from training.net import STRIDES, decode
 
 TOP_K = 10
 SCORE_POWER, IOU_POWER = 0.5, 4.0
 WASSERSTEIN_PX = 24.0
 """Scale of the Gaussian distance: about the side of a typical labelled box."""
+CENTRE_RADIUS = 2.5
+"""Candidates lie within this many strides of a box's middle, as in FCOS and SimOTA."""
 BACKGROUND_WEIGHT = 0.75
 BOX_WEIGHT, WASSERSTEIN_WEIGHT, SCORE_WEIGHT = 2.0, 1.0, 1.0
 
@@ -95,13 +97,14 @@ def assign(  # noqa: PLR0917 - one picture, column by column
     gt = truth[:, 1:]
     centre = (gt[:, :2] + gt[:, 2:]) / 2
     half = (gt[:, 2:] - gt[:, :2]) / 2
-    reach = torch.maximum(
-        half[:, None], strides[None, :, None] * 0.75
-    )  # MxNx2: a tiny box still holds an anchor
+    # Near the middle, so that a large craft trains the same anchors every time; a tiny box still
+    # holds one. Each level serves sizes of its own: left free, the middle one took all the large.
+    reach = torch.maximum(half[:, None], strides[None, :, None] * 0.75)  # MxNx2
+    reach = torch.minimum(reach, strides[None, :, None] * CENTRE_RADIUS)
     near = ((points[None] - centre[:, None]).abs() < reach).all(-1)
-    near &= strides[None] <= 4 * half.amax(1)[:, None].clamp(
-        min=8
-    )  # a far coarser level has nothing to say
+    side = (half * 2).prod(1).sqrt()[:, None]
+    near &= (side <= strides[None] * 14) | (strides[None] == STRIDES[-1])
+    near &= (side >= strides[None] * 2.5) | (strides[None] == STRIDES[0])
     iou = iou_pairs(gt[:, None], boxes[None])
     close = 0.5 * (iou + wasserstein(boxes[None], gt[:, None].expand(-1, n, -1)))
     score = logits.sigmoid()[:, truth[:, 0].long()].T
