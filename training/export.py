@@ -34,11 +34,18 @@ OPSET = 17
 LICENCE = "Apache-2.0"
 
 
-def export(weights: Path, out: Path, *, version: str) -> None:
-    """Write the ONNX file: batch norm folded, height and width dynamic in multiples of 32."""
+def export(weights: Path, out: Path, *, version: str, shift: float = 0.0) -> None:
+    """Write the ONNX file: batch norm folded, height and width dynamic in multiples of 32.
+
+    `shift` is added to every class logit: it moves the score at which F1 is best to where the
+    product's default threshold is, and changes no order and no AP.
+    """
     state = torch.load(weights, map_location="cpu", weights_only=True)
     net = Sky(state["size"])
     net.load_state_dict(state["weights"])
+    with torch.no_grad():
+        for head in net.heads:
+            head.score.bias += shift
     model = Exported(net).eval()
     out.parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
@@ -191,11 +198,12 @@ def main() -> None:
     parser.add_argument("weights", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--version", default="1")
+    parser.add_argument("--shift", type=float, default=0.0, help="added to every class logit")
     parser.add_argument("--data", type=Path, help="data set, for --ranges")
     parser.add_argument("--ranges", type=int, default=0, help="calibrate with this many pictures")
     parser.add_argument("--int8", type=Path, help="also write a Q/DQ model here")
     args = parser.parse_args()
-    export(args.weights, args.out, version=args.version)
+    export(args.weights, args.out, version=args.version, shift=args.shift)
     if args.ranges and args.data:
         found = calibrate(args.out, args.data, args.ranges)
         if args.int8:
