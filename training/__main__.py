@@ -37,10 +37,12 @@ def main() -> None:
     weights = train(plan)
     model = plan.out / f"sky-{plan.size}.onnx"
     export.export(weights, model, version=version)
+    free = model.with_suffix(".dynamic.onnx")
+    export.export(weights, free, version=version, dynamic=True)
     int8 = model.with_suffix(".int8.onnx") if count else None
     if int8:
         export.quantize(model, export.calibrate(model, plan.data, count), int8)
-    print(card.write(model, int8, plan.data, plan.out / "log.csv", plan.out / "card", 0.35))
+    print(card.write(model, free, int8, plan.data, plan.out / "log.csv", plan.out / "card", 0.35))
 
 
 if __name__ == "__main__":

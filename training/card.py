@@ -197,14 +197,21 @@ def _row(*cells: object) -> str:
 
 
 def write(  # noqa: PLR0917 - a card's ingredients
-    model: Path, int8: Path | None, data: Path, log: Path | None, out: Path, threshold: float
+    model: Path,
+    small: Path | None,
+    int8: Path | None,
+    data: Path,
+    log: Path | None,
+    out: Path,
+    threshold: float,
 ) -> str:
-    """Evaluate at 640 (FP32, INT8) and at 416, write tables, curves and sheets; give the tables."""
+    """Evaluate at 640 and, with a model of free size, at 416; write tables, curves, sheets."""
     out.mkdir(parents=True, exist_ok=True)
     if log:
         curves(log, out / "curves.png")
     results = {}
-    jobs = [("FP32", model, 640), ("FP32", model, 416)]
+    jobs = [("FP32", model, 640)]
+    jobs += [("FP32", small, 416)] if small else []
     jobs += [("INT8", int8, 640)] if int8 else []
     for name, path, side in jobs:
         cases = [case for case, _ in run(open_model(path), data, side)]
@@ -226,12 +233,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="training.card", description=__doc__)
     parser.add_argument("model", type=Path)
     parser.add_argument("--int8", type=Path)
+    parser.add_argument("--dynamic", type=Path, help="the same model with a free input size")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--log", type=Path, help="log.csv of the run")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--threshold", type=float, default=0.35)
     args = parser.parse_args()
-    print(write(args.model, args.int8, args.data, args.log, args.out, args.threshold))
+    print(write(args.model, args.dynamic, args.int8, args.data, args.log, args.out, args.threshold))
 
 
 if __name__ == "__main__":

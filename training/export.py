@@ -34,8 +34,10 @@ OPSET = 17
 LICENCE = "Apache-2.0"
 
 
-def export(weights: Path, out: Path, *, version: str, shift: float = 0.0) -> None:
-    """Write the ONNX file: batch norm folded, height and width dynamic in multiples of 32.
+def export(
+    weights: Path, out: Path, *, version: str, shift: float = 0.0, dynamic: bool = False
+) -> None:
+    """Write the ONNX file: batch norm folded, 640x640, or any multiples of 32 where `dynamic`.
 
     `shift` is added to every class logit: it moves the score at which F1 is best to where the
     product's default threshold is, and changes no order and no AP.
@@ -47,6 +49,7 @@ def export(weights: Path, out: Path, *, version: str, shift: float = 0.0) -> Non
         for head in net.heads:
             head.score.bias += shift
     model = Exported(net).eval()
+    axes = {"images": {2: "height", 3: "width"}, "output0": {2: "anchors"}}
     out.parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -58,7 +61,7 @@ def export(weights: Path, out: Path, *, version: str, shift: float = 0.0) -> Non
             dynamo=False,
             input_names=["images"],
             output_names=["output0"],
-            dynamic_axes={"images": {2: "height", 3: "width"}, "output0": {2: "anchors"}},
+            dynamic_axes=axes if dynamic else None,
         )
     graph = onnx.load(out)
     facts = {
@@ -198,12 +201,13 @@ def main() -> None:
     parser.add_argument("weights", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--version", default="1")
+    parser.add_argument("--dynamic", action="store_true", help="leave height and width free")
     parser.add_argument("--shift", type=float, default=0.0, help="added to every class logit")
     parser.add_argument("--data", type=Path, help="data set, for --ranges")
     parser.add_argument("--ranges", type=int, default=0, help="calibrate with this many pictures")
     parser.add_argument("--int8", type=Path, help="also write a Q/DQ model here")
     args = parser.parse_args()
-    export(args.weights, args.out, version=args.version, shift=args.shift)
+    export(args.weights, args.out, version=args.version, shift=args.shift, dynamic=args.dynamic)
     if args.ranges and args.data:
         found = calibrate(args.out, args.data, args.ranges)
         if args.int8:
