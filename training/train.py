@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 from training.batches import Batches, Shape
 from training.loss import losses
 from training.net import Sky
+from training.warm import from_onnx
 
 CPU_SHAPES = [Shape(96, 80, 0.35), Shape(160, 36, 0.25), Shape(416, 6, 0.15), Shape(640, 3, 0.25)]
 """Equal work a batch, and small: a slow machine needs many steps more than exact ones."""
@@ -42,7 +43,7 @@ class Plan:
     threads: int = 2
     sprites: Path | None = None
     start: Path | None = None
-    """Weights to start from (a .pt of this recipe), with a fresh schedule."""
+    """Weights to start from (a .pt or .onnx of this recipe), with a fresh schedule."""
     resume: bool = False
     freeze_stem: bool = False
     """Leave the layers down to stride 4 as they are: a third less work a step."""
@@ -102,7 +103,9 @@ def train(plan: Plan) -> Path:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     plan.out.mkdir(parents=True, exist_ok=True)
     net = Sky(plan.size)
-    if plan.start:
+    if plan.start and plan.start.suffix == ".onnx":
+        net = from_onnx(plan.start, plan.size, _scenes(plan, 8))
+    elif plan.start:
         net.load_state_dict(
             torch.load(plan.start, map_location="cpu", weights_only=True)["weights"]
         )
@@ -188,14 +191,20 @@ def settle(plan: Plan, weights: Path, batches: int = 16) -> Path:
         if isinstance(module, nn.BatchNorm2d):
             module.reset_running_stats()
             module.momentum = None  # a plain mean over the batches below
-    cache = plan.out.parent / "cache"
-    made = Batches(plan.data, cache, plan.sprites, [Shape(640, 4, 1.0)], seed=plan.seed + 1)
     with torch.no_grad():
-        for _, (images, _, _) in zip(range(batches), made, strict=False):
-            net(to_input(images, torch.device("cpu")))
+        for images in _scenes(plan, batches):
+            net(images)
     settled = weights.with_name("settled.pt")
     save(settled, {**state, "weights": net.state_dict()})
     return settled
+
+
+def _scenes(plan: Plan, count: int) -> list[Tensor]:
+    """Make a few batches of whole 640 px scenes, 4x3x640x640 each."""
+    cache = plan.out.parent / "cache"
+    made = Batches(plan.data, cache, plan.sprites, [Shape(640, 4, 1.0)], seed=plan.seed + 1)
+    device = torch.device("cpu")
+    return [to_input(b[0], device) for _, b in zip(range(count), made, strict=False)]
 
 
 def _checkpoint(  # noqa: PLR0917 - what a checkpoint holds
