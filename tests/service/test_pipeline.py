@@ -31,7 +31,7 @@ class Listener:
         self.events: list[tuple[Event, bytes | None]] = []
         self.snapshots: list[bytes] = []
 
-    def detections(self, frame, seen, labels) -> None:
+    def detections(self, frame, seen, labels, synced) -> None:
         self.seqs.append(frame.seq)
 
     def frame(self, frame, seen, labels) -> None:

@@ -166,6 +166,8 @@ class Report:
         frame: Frame,
         seen: Detections | Tracks,
         labels: Sequence[str],
+        *,
+        synced: bool,
     ) -> None:
         """One frame's objects."""
         payload = build.detections(
@@ -173,7 +175,7 @@ class Report:
             frame,
             seen,
             labels,
-            synced=clock_synced(),
+            synced=synced,
             latency_ms=(time.monotonic_ns() - frame.captured_ns) / 1e6,
         )
         self._link.send(Message(self.topics.detections(frame.camera), payload.to_bytes()))

@@ -21,6 +21,7 @@ from spotterd.tracking.params import Params
 from spotterd.tracking.tracker import Tracker
 
 CLIP_S = 0.5  # for the last clip to reach the disk
+ASK_CLOCK_NS = 1_000_000_000  # whether the clock is set is not asked for every frame
 
 
 class View:
@@ -61,16 +62,21 @@ class View:
         self._ids: frozenset[int] = frozenset()
         self._count: Counter[str] = Counter()
         self._last: tuple[Timeline, int, int] | None = None  # with stream_ns, and when that was
+        self._synced = False
+        self._ask_clock_ns = 0
 
     def step(self, inferred: Inferred) -> None:
         """Decode, track and tell one frame."""
         frame = inferred.frame
         detections = inferred.detector.decode(inferred.slot, inferred.letterbox)
         tracks = self._tracker.step(detections, frame.stream_ns, frame.size_wh)
-        timeline = Timeline.of(frame, synced=clock_synced())
-        self._last = timeline, frame.stream_ns, time.monotonic_ns()
+        now_ns = time.monotonic_ns()
+        if now_ns >= self._ask_clock_ns:
+            self._synced, self._ask_clock_ns = clock_synced(), now_ns + ASK_CLOCK_NS
+        timeline = Timeline.of(frame, synced=self._synced)
+        self._last = timeline, frame.stream_ns, now_ns
         seen = tracks[tracks.seen]
-        self._tell_detections(frame, seen)
+        self._tell_detections(frame, seen, timeline)
         self._report.frame(frame, seen, self._labels)
         self._tell_count(tracks[tracks.confirmed])
         self._album.look(tracks, frame.bgr, frame.stream_ns)
@@ -84,9 +90,8 @@ class View:
                 if self._clips is not None:
                     clip = event_id(self._report.origin, self._name, event.track)
                     self._clips.event(clip, event.start_ns)
-
         confirmed = bool(tracks.confirmed.any())
-        self._harvest.offer(frame.bgr, had_craft=confirmed, now_ns=time.monotonic_ns())
+        self._harvest.offer(frame.bgr, had_craft=confirmed, now_ns=now_ns)
         if self._asked is not None:
             self._tell_snapshot(frame, tracks)
             self._asked.put("")
@@ -133,12 +138,12 @@ class View:
         picture = whole(frame.bgr, tracks, self._labels, self._pictures.max_width)
         self._report.snapshot(self._name, self._jpeg(picture))
 
-    def _tell_detections(self, frame: Frame, seen: Tracks) -> None:
+    def _tell_detections(self, frame: Frame, seen: Tracks, timeline: Timeline) -> None:
         ids = frozenset(seen.id.tolist())
         changed, self._ids = ids != self._ids, ids
         wanted = self._config.publish.detections
         if (wanted == "all" and ids) or (wanted == "changes" and changed):
-            self._report.detections(frame, seen, self._labels)
+            self._report.detections(frame, seen, self._labels, synced=timeline.synced)
 
     def _tell_count(self, confirmed: Tracks) -> None:
         count = Counter(self._labels[index] for index in confirmed.label.tolist())
