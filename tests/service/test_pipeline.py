@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 from queue import SimpleQueue
 
 import cv2
@@ -175,6 +176,18 @@ def test_a_swap_of_detectors_drops_no_frame(config) -> None:
     running.pipeline.stop()
     assert running.pipeline.detector is new
     assert sum(camera.done for camera in running.meters.snapshot(1).cameras) == 2 * FRAMES
+
+
+def test_thresholds_changed_while_an_engine_was_built_outlive_the_swap(config) -> None:
+    running = Running(config)
+    new = detector_of(config)
+    changed = replace(running.pipeline.detector.thresholds, score=0.77)
+    running.pipeline.detector.thresholds = changed
+    running.pipeline.swap(new)
+    running.wait_until(lambda _: running.pipeline.over)
+    running.pipeline.stop()
+    assert running.pipeline.detector is new
+    assert new.thresholds == changed
 
 
 def test_a_camera_that_can_never_work_does_not_hold_the_others_up(config) -> None:

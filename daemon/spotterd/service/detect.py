@@ -122,6 +122,8 @@ class Detect:
 
     def _change_over(self, detector: Detector) -> None:
         self._land_all()
+        # Thresholds changed from afar while the new one was built hold on.
+        detector.thresholds = self.detector.thresholds
         old, self.detector, self._next = self.detector, detector, None
         # Interpret may still read the old outputs: they are back when all slots can be had.
         for _ in range(old.backend.slots):
