@@ -15,14 +15,15 @@ def main() -> None:
     add = parser.add_argument
     add("--data", type=Path, required=True, help="folder with images/, train.json, val.json")
     add("--out", type=Path, required=True, help="folder for checkpoints, log, model and card")
-    add("--size", choices=("n", "s"), default="n")
+    add("--size", choices=("n", "s"), nargs="+", default=["n"], help="one or both, side by side")
     add("--hours", type=float, default=1.5, help="schedule's length, resumed time counted in")
     add("--rate", type=float, default=Plan.rate, help="peak learning rate")
     add("--aircraft", type=Path, help="AI/Aircraft of flightgear-data-ai, to render airplanes from")
     add("--sprites", type=Path, help="bank of rendered craft; rendered when it does not exist")
     add("--start", type=Path, help="weights.pt to start from, with a fresh schedule")
-    add("--resume", action="store_true", help="go on from OUT/checkpoint.pt")
+    add("--resume", action="store_true", help="go on from the checkpoints in OUT")
     add("--freeze-stem", action="store_true", help="train only from stride 8 on: cheaper")
+    add("--echo", type=int, default=1, help="steps made of each batch (4 suits a fast GPU)")
     add("--workers", type=int, default=2, help="processes that make batches")
     add("--threads", type=int, default=2, help="CPU threads of the network")
     add("--ranges", type=int, default=150, help="pictures for INT8 calibration, 0 for none")
@@ -33,16 +34,17 @@ def main() -> None:
     if not args["sprites"].exists():
         args["sprites"].parent.mkdir(parents=True, exist_ok=True)
         render.bank(aircraft, args["sprites"], each=700)
-    plan = Plan(**args)
-    weights = train(plan)
-    model = plan.out / f"sky-{plan.size}.onnx"
-    export.export(weights, model, version=version)
-    free = model.with_suffix(".dynamic.onnx")
-    export.export(weights, free, version=version, dynamic=True)
-    int8 = model.with_suffix(".int8.onnx") if count else None
-    if int8:
-        export.quantize(model, export.calibrate(model, plan.data, count), int8)
-    print(card.write(model, free, int8, plan.data, plan.out / "log.csv", plan.out / "card", 0.35))
+    plan = Plan(sizes=tuple(args.pop("size")), **args)
+    for size, weights in zip(plan.sizes, train(plan), strict=True):
+        model = plan.out / f"sky-{size}.onnx"
+        export.export(weights, model, version=version)
+        free = model.with_suffix(".dynamic.onnx")
+        export.export(weights, free, version=version, dynamic=True)
+        int8 = model.with_suffix(".int8.onnx") if count else None
+        if int8:
+            export.quantize(model, export.calibrate(model, plan.data, count), int8)
+        log, sheets = plan.out / f"sky-{size}.csv", plan.out / f"card-{size}"
+        print(card.write(model, free, int8, plan.data, log, sheets, 0.35))
 
 
 if __name__ == "__main__":

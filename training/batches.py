@@ -33,8 +33,9 @@ class Shape:
     share: float
 
 
-Batch = tuple[Tensor, list[Tensor], list[Tensor]]
-"""Pictures BxSxSx3 uint8, per picture boxes Mx5 (class, x1 y1 x2 y2) and ignored regions Jx4."""
+Batch = tuple[Tensor, Tensor, Tensor]
+"""Pictures BxSxSx3 uint8, boxes BxMx5 (class, x1 y1 x2 y2; class -1 pads), ignored regions BxJx4
+(empty ones pad); M and J are at least 1."""
 
 
 def compose(album: Album, sprites: Sprites | None, rng: np.random.Generator, side: int) -> Scene:
@@ -80,6 +81,16 @@ def targets(scene: Scene) -> tuple[Tensor, Tensor]:
     )
 
 
+def padded(rows: list[Tensor], value: float) -> Tensor:
+    """Stack BxMxC from B tensors of up to M rows of C, the rest filled with `value`."""
+    out = torch.full(
+        (len(rows), max(1, *map(len, rows)), rows[0].shape[1]), value, dtype=rows[0].dtype
+    )
+    for row, some in zip(out, rows, strict=True):
+        row[: len(some)] = some
+    return out
+
+
 class Batches(IterableDataset[Batch]):
     """Endless training batches from number `first` on."""
 
@@ -104,7 +115,7 @@ class Batches(IterableDataset[Batch]):
         scenes = [compose(album, sprites, rng, shape.side) for _ in range(shape.count)]
         rows = [targets(s) for s in scenes]
         images = torch.from_numpy(np.stack([s.image for s in scenes]))
-        return images, [r[0] for r in rows], [r[1] for r in rows]
+        return images, padded([r[0] for r in rows], -1), padded([r[1] for r in rows], 0)
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield this worker's share of the batches."""

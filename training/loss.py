@@ -33,12 +33,15 @@ BOX_WEIGHT, WASSERSTEIN_WEIGHT, SCORE_WEIGHT = 2.0, 1.0, 1.0
 
 @dataclass
 class Losses:
-    """One batch: the sum to step on, its parts for the log and the number of positive anchors."""
+    """One batch: the sum to step on, its parts for the log and the number of positive anchors.
+
+    All are tensors without dimensions: to look at one waits for the device.
+    """
 
     total: Tensor
-    score: float
-    box: float
-    positives: int
+    score: Tensor
+    box: Tensor
+    positives: Tensor
 
 
 def iou_pairs(a: Tensor, b: Tensor, *, complete: bool = False) -> Tensor:
@@ -72,90 +75,72 @@ def wasserstein(a: Tensor, b: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def assign(  # noqa: PLR0917 - one picture, column by column
+def assign(  # noqa: PLR0917 - one batch, column by column
     logits: Tensor, boxes: Tensor, points: Tensor, strides: Tensor, truth: Tensor, ignored: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Pair one picture's anchors with its boxes.
+    """Pair anchors with boxes.
 
-    logits NxK, boxes Nx4, points Nx2, strides N; truth Mx5 (class, x1 y1 x2 y2); ignored Jx4
-    regions. Gives the index of the truth per anchor (N, -1 for none), the target score N and the
-    mask N of anchors that count.
+    logits BxNxK, boxes BxNx4, points Nx2, strides N; truth BxMx5 (class, x1 y1 x2 y2; class -1 in
+    rows that only pad); ignored BxJx4 regions (padded with empty ones). Gives the index of the
+    truth per anchor (BxN, -1 for none), the target score BxN and the mask BxN of anchors that
+    count.
     """
-    n = len(points)
-    owner = torch.full((n,), -1, dtype=torch.long, device=points.device)
-    target = torch.zeros(n, device=points.device)
-    counts = torch.ones(n, dtype=torch.bool, device=points.device)
-    if len(ignored):
-        inside = (
-            ((points[:, None] >= ignored[:, :2]) & (points[:, None] <= ignored[:, 2:]))
-            .all(-1)
-            .any(1)
-        )
-        counts &= ~inside
-    if not len(truth):
-        return owner, target, counts
-    gt = truth[:, 1:]
-    centre = (gt[:, :2] + gt[:, 2:]) / 2
-    half = (gt[:, 2:] - gt[:, :2]) / 2
+    n, real = len(points), truth[..., 0] >= 0
+    at = points[None, :, None]
+    inside = (at >= ignored[:, None, :, :2]) & (at < ignored[:, None, :, 2:])  # BxNxJx2
+    counts = ~inside.all(-1).any(-1)
+    gt = truth[..., 1:]
+    centre = (gt[..., :2] + gt[..., 2:]) / 2
+    half = (gt[..., 2:] - gt[..., :2]) / 2
     # Near the middle, so that a large craft trains the same anchors every time; a tiny box still
     # holds one. Each level serves sizes of its own: left free, the middle one took all the large.
-    reach = torch.maximum(half[:, None], strides[None, :, None] * 0.75)  # MxNx2
-    reach = torch.minimum(reach, strides[None, :, None] * CENTRE_RADIUS)
-    near = ((points[None] - centre[:, None]).abs() < reach).all(-1)
-    side = (half * 2).prod(1).sqrt()[:, None]
-    near &= (side <= strides[None] * 14) | (strides[None] == STRIDES[-1])
-    near &= (side >= strides[None] * 2.5) | (strides[None] == STRIDES[0])
-    iou = iou_pairs(gt[:, None], boxes[None])
-    close = 0.5 * (iou + wasserstein(boxes[None], gt[:, None].expand(-1, n, -1)))
-    score = logits.sigmoid()[:, truth[:, 0].long()].T
-    metric = score.clamp(min=1e-6) ** SCORE_POWER * close**IOU_POWER * near
-    top = metric.topk(min(TOP_K, n), 1)
-    chosen = torch.zeros_like(metric).scatter_(1, top.indices, 1.0).bool() & (metric > 0)
-    best = torch.where(chosen, close, torch.full_like(close, -1)).max(0)
+    reach = torch.maximum(half[:, :, None], strides[:, None] * 0.75)  # BxMxNx2
+    reach = torch.minimum(reach, strides[:, None] * CENTRE_RADIUS)
+    near = ((points - centre[:, :, None]).abs() < reach).all(-1) & real[..., None]
+    side = (half * 2).clamp(min=0).prod(-1).sqrt()[..., None]
+    near &= (side <= strides * 14) | (strides == STRIDES[-1])
+    near &= (side >= strides * 2.5) | (strides == STRIDES[0])
+    iou = iou_pairs(gt[:, :, None], boxes[:, None])
+    close = 0.5 * (iou + wasserstein(boxes[:, None], gt[:, :, None]))
+    classes = truth[..., 0].long().clamp(min=0)
+    score = logits.sigmoid().gather(2, classes[:, None].expand(-1, n, -1)).transpose(1, 2)
+    metric = score.clamp(min=1e-6) ** SCORE_POWER * close**IOU_POWER * near  # BxMxN
+    top = metric.topk(min(TOP_K, n), 2)
+    chosen = torch.zeros_like(metric).scatter_(2, top.indices, 1.0).bool() & (metric > 0)
+    best = torch.where(chosen, close, torch.full_like(close, -1)).max(1)
     positive = best.values >= 0
-    owner[positive] = best.indices[positive]
-    aligned = metric * (torch.arange(len(gt), device=gt.device)[:, None] == owner[None])
-    peak = aligned.amax(1, keepdim=True)
-    peak_close = (close * (aligned > 0)).amax(1, keepdim=True)
-    target = (aligned / (peak + 1e-9) * peak_close.clamp(min=0.4)).amax(
-        0
-    )  # never starve a box that is still far off
-    counts |= positive
-    return owner, target, counts
+    owner = torch.where(positive, best.indices, -1)
+    order = torch.arange(gt.shape[1], device=gt.device)[:, None]
+    aligned = metric * (order == owner[:, None])
+    peak = aligned.amax(2, keepdim=True)
+    peak_close = (close * (aligned > 0)).amax(2, keepdim=True)
+    # Never starve a box that is still far off.
+    target = (aligned / (peak + 1e-9) * peak_close.clamp(min=0.4)).amax(1)
+    return owner, target, counts | positive
 
 
-def losses(
-    levels: list[tuple[Tensor, Tensor]], truths: list[Tensor], ignored: list[Tensor]
-) -> Losses:
-    """Give the loss of a batch; `truths` and `ignored` hold an Mx5 and a Jx4 a picture."""
+def losses(levels: list[tuple[Tensor, Tensor]], truth: Tensor, ignored: Tensor) -> Losses:
+    """Give the loss of a batch; `truth` BxMx5 and `ignored` BxJx4 as `assign` takes them."""
     logits, boxes, points, strides = decode(levels)
-    score_sum = logits.new_zeros(())
-    box_sum = logits.new_zeros(())
-    weight_sum, positives = 0.0, 0
-    for logit, box, truth, skip in zip(logits, boxes, truths, ignored, strict=True):
-        owner, target, counts = assign(logit.detach(), box.detach(), points, strides, truth, skip)
-        hit = owner >= 0
-        wanted = torch.zeros_like(logit)
-        if hit.any():
-            mine = truth[owner[hit]]
-            wanted[hit.nonzero()[:, 0], mine[:, 0].long()] = target[hit]
-            weight = target[hit]
-            iou = iou_pairs(box[hit], mine[:, 1:], complete=True)
-            near = wasserstein(box[hit], mine[:, 1:])
-            box_sum = (
-                box_sum
-                + ((BOX_WEIGHT * (1 - iou) + WASSERSTEIN_WEIGHT * (1 - near)) * weight).sum()
-            )
-            weight_sum += float(weight.sum())
-            positives += int(hit.sum())
-        p = logit.detach().sigmoid()
-        # On an object every class counts in full, or the classes stay undecided; elsewhere
-        # only what the network believes in costs much.
-        factor = torch.where(hit[:, None], 1.0, BACKGROUND_WEIGHT * p)
-        entropy = functional.binary_cross_entropy_with_logits(logit, wanted, reduction="none")
-        score_sum = score_sum + (entropy * factor * counts[:, None]).sum()
-    scale = max(weight_sum, float(len(truths)) * 0.5)
-    total = (SCORE_WEIGHT * score_sum + box_sum) / scale
+    owner, target, counts = assign(logits.detach(), boxes.detach(), points, strides, truth, ignored)
+    hit = owner >= 0
+    index = owner.clamp(min=0)
+    classes = truth[..., 0].long().clamp(min=0).gather(1, index)
+    wanted = torch.zeros_like(logits).scatter_(2, classes[..., None], (target * hit)[..., None])
+    mine = truth[..., 1:].gather(1, index[..., None].expand(-1, -1, 4))[hit]
+    weight = target[hit]
+    apart = 1 - iou_pairs(boxes[hit], mine, complete=True)
+    far = 1 - wasserstein(boxes[hit], mine)
+    box_sum = ((BOX_WEIGHT * apart + WASSERSTEIN_WEIGHT * far) * weight).sum()
+    # On an object every class counts in full, or the classes stay undecided; elsewhere only what
+    # the network believes in costs much.
+    factor = torch.where(hit[..., None], 1.0, BACKGROUND_WEIGHT * logits.detach().sigmoid())
+    entropy = functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
+    score_sum = (entropy * factor * counts[..., None]).sum()
+    scale = weight.sum().clamp(min=0.5 * len(truth))
     return Losses(
-        total, float(score_sum.detach()) / scale, float(box_sum.detach()) / scale, positives
+        (SCORE_WEIGHT * score_sum + box_sum) / scale,
+        score_sum.detach() / scale,
+        box_sum.detach() / scale,
+        hit.sum(),
     )

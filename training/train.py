@@ -6,6 +6,7 @@ import copy
 import csv
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,29 +16,35 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from training.batches import Batches, Shape
+from training.batches import Batch, Batches, Shape
 from training.loss import losses
 from training.net import Sky
 from training.warm import from_onnx
 
 CPU_SHAPES = [Shape(96, 80, 0.35), Shape(160, 36, 0.25), Shape(416, 6, 0.15), Shape(640, 3, 0.25)]
 """Equal work a batch, and small: a slow machine needs many steps more than exact ones."""
-GPU_SHAPES = [Shape(256, 128, 0.4), Shape(416, 48, 0.3), Shape(640, 20, 0.3)]
+GPU_SHAPES = [Shape(256, 128, 0.35), Shape(416, 48, 0.3), Shape(640, 24, 0.35)]
+LOG_EVERY = 10
+KEPT = 600
+"""Batches that an `Echo` remembers: about 18 GB of a GPU's memory at the shapes above."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that decides a run; written into its checkpoint."""
+    """Everything that decides a run; written into its checkpoints."""
 
     data: Path
     out: Path
-    size: str = "n"
+    sizes: tuple[str, ...] = ("n",)
+    """Networks trained side by side on the same batches: scenes cost more than steps."""
     hours: float = 1.5
     """Length of the learning-rate schedule, resumed time counted in."""
     rate: float = 1.5e-3
     decay: float = 0.03
     warm_up: int = 300
     average: float = 0.999
+    echo: int = 1
+    """Steps made of each batch; above 1, with mirroring and changed light (see Echo)."""
     seed: int = 20
     workers: int = 2
     threads: int = 2
@@ -56,17 +63,53 @@ class Average:
     def __init__(self, net: nn.Module, decay: float) -> None:
         self.net = copy.deepcopy(net).eval().requires_grad_(False)
         self.decay, self.steps = decay, 0
+        pairs = list(zip(self.net.state_dict().values(), net.state_dict().values(), strict=True))
+        self._mine = [a for a, _ in pairs if a.dtype.is_floating_point]
+        self._theirs = [b.detach() for a, b in pairs if a.dtype.is_floating_point]
 
-    def update(self, net: nn.Module) -> None:
+    @torch.no_grad()
+    def update(self) -> None:
         """Take one step towards the trained weights."""
         self.steps += 1
         d = min(self.decay, (1 + self.steps) / (20 + self.steps))
-        mine, theirs = self.net.state_dict(), net.state_dict()
-        for name, value in mine.items():
-            if value.dtype.is_floating_point:
-                value.lerp_(theirs[name].detach(), 1 - d)
-            else:
-                value.copy_(theirs[name])
+        torch._foreach_lerp_(self._mine, self._theirs, 1 - d)
+
+
+class Echo:
+    """Remembers batches on the device and gives each out again, changed (Choi et al. 2019).
+
+    With a GPU the scenes, made by CPU cores, are what a run waits for. A batch comes back after
+    others have passed, mirrored and in another light, so a step on it still teaches nearly as much
+    as one on a fresh batch.
+    """
+
+    def __init__(self, times: int, seed: int) -> None:
+        self.times, self.rng = times, np.random.default_rng(seed)
+        self.kept: list[Batch] = []
+
+    def __call__(self, fresh: Batch) -> Iterator[Batch]:
+        """Give the fresh batch, then `times - 1` remembered ones."""
+        yield fresh
+        if self.times == 1:
+            return
+        if len(self.kept) < KEPT:
+            self.kept.append(fresh)
+        else:
+            self.kept[int(self.rng.integers(KEPT))] = fresh
+        for _ in range(self.times - 1):
+            yield self._changed(self.kept[int(self.rng.integers(len(self.kept)))])
+
+    def _changed(self, batch: Batch) -> Batch:
+        images, truth, ignored = batch
+        gain = torch.rand(len(images), 1, 1, 1, device=images.device) * 0.6 + 0.7
+        shift = torch.rand(len(images), 1, 1, 1, device=images.device) * 40 - 20
+        images = (images * gain + shift).clamp_(0, 255)
+        if self.rng.random() < 0.5:
+            side = images.shape[2]
+            images, truth, ignored = images.flip(2), truth.clone(), ignored.clone()
+            truth[..., [1, 3]] = side - truth[..., [3, 1]]
+            ignored[..., [0, 2]] = side - ignored[..., [2, 0]]
+        return images, truth, ignored
 
 
 def rate_at(plan: Plan, step: int, progress: float) -> float:
@@ -82,10 +125,10 @@ def groups(net: nn.Module, plan: Plan) -> list[dict[str, Any]]:
     return [{"params": kernels, "weight_decay": plan.decay}, {"params": rest, "weight_decay": 0.0}]
 
 
-def to_input(images: Tensor, device: torch.device) -> Tensor:
-    """Turn BxHxWx3 uint8 into Bx3xHxW float 0..1 in channels-last memory."""
-    x = images.to(device, non_blocking=True).permute(0, 3, 1, 2)
-    return x.to(torch.float32).div_(255).contiguous(memory_format=torch.channels_last)
+def to_input(images: Tensor) -> Tensor:
+    """Turn BxHxWx3 values 0..255 into Bx3xHxW float 0..1 in channels-last memory."""
+    x = images.permute(0, 3, 1, 2).to(torch.float32).div(255)
+    return x.contiguous(memory_format=torch.channels_last)
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
@@ -95,35 +138,86 @@ def save(path: Path, state: dict[str, Any]) -> None:
     part.replace(path)
 
 
-def train(plan: Plan) -> Path:
-    """Train until the schedule's end; give the file of averaged weights."""
+class Learner:
+    """One network being trained: its optimizer, running average, log and checkpoint."""
+
+    def __init__(self, plan: Plan, size: str, device: torch.device) -> None:
+        self.plan, self.size, self.step = plan, size, 0
+        net = Sky(size)
+        if plan.start and plan.start.suffix == ".onnx":
+            net = from_onnx(plan.start, size, _scenes(plan, 8))
+        elif plan.start:
+            state = torch.load(plan.start, map_location="cpu", weights_only=True)
+            net.load_state_dict(state["weights"])
+        self.net = net.to(device, memory_format=torch.channels_last).train()
+        self.net.stem.requires_grad_(not plan.freeze_stem)
+        self.average = Average(self.net, plan.average)
+        self.optimizer = torch.optim.AdamW(
+            groups(self.net, plan), lr=plan.rate, betas=(0.9, 0.99), fused=device.type == "cuda"
+        )
+        self.checkpoint = plan.out / f"sky-{size}.checkpoint.pt"
+        self.weights = plan.out / f"sky-{size}.weights.pt"
+        self.log = plan.out / f"sky-{size}.csv"
+
+    def resume(self, device: torch.device) -> float:
+        """Go on from the checkpoint, if there is one; give the hours' seconds already spent."""
+        if not self.checkpoint.exists():
+            return 0.0
+        state = torch.load(self.checkpoint, map_location=device, weights_only=True)
+        self.net.load_state_dict(state["net"])
+        self.average.net.load_state_dict(state["average"])
+        self.average.steps = self.step = state["step"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        return float(state["spent"])
+
+    def learn(self, x: Tensor, batch: Batch, progress: float) -> None:
+        """Make one step on a batch whose pictures are `x`; log every tenth."""
+        rate = rate_at(self.plan, self.step, progress)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        with torch.autocast(x.device.type, torch.bfloat16):
+            levels = self.net(x)
+        loss = losses(levels, *batch[1:])
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.total.backward()
+        nn.utils.clip_grad_norm_(self.net.parameters(), 10.0)
+        self.optimizer.step()
+        self.average.update()
+        self.step += 1
+        if self.step % LOG_EVERY == 0:
+            parts = [f"{float(v.detach()):.4f}" for v in (loss.total, loss.score, loss.box)]
+            spent = f"{progress * self.plan.hours:.4f}"
+            row = [self.step, spent, f"{rate:.2e}", *parts, int(loss.positives), x.shape[-1]]
+            with self.log.open("a", newline="") as file:
+                csv.writer(file).writerow(row)
+
+    def save(self, spent: float) -> None:
+        """Write everything to go on with, and the averaged weights by themselves."""
+        average = self.average.net.state_dict()
+        facts = {"size": self.size, "step": self.step, "spent": spent}
+        rest = {"net": self.net.state_dict(), "optimizer": self.optimizer.state_dict()}
+        plan = {k: str(v) for k, v in asdict(self.plan).items()}
+        save(self.checkpoint, {**facts, **rest, "average": average, "plan": plan})
+        save(self.weights, {**facts, "weights": average})
+
+
+def train(plan: Plan) -> list[Path]:
+    """Train until the schedule's end; give the file of averaged, settled weights of each size."""
     torch.manual_seed(plan.seed)
     np.random.seed(plan.seed)  # noqa: NPY002 - for third parties; this recipe passes its own generators
     torch.set_num_threads(plan.threads)
+    torch.backends.cudnn.benchmark = True
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     plan.out.mkdir(parents=True, exist_ok=True)
-    net = Sky(plan.size)
-    if plan.start and plan.start.suffix == ".onnx":
-        net = from_onnx(plan.start, plan.size, _scenes(plan, 8))
-    elif plan.start:
-        net.load_state_dict(
-            torch.load(plan.start, map_location="cpu", weights_only=True)["weights"]
-        )
-    net = net.to(device, memory_format=torch.channels_last).train()
-    net.stem.requires_grad_(not plan.freeze_stem)
-    average = Average(net, plan.average)
-    optimizer = torch.optim.AdamW(groups(net, plan), lr=plan.rate, betas=(0.9, 0.99))
-    step, spent, checkpoint = 0, 0.0, plan.out / "checkpoint.pt"
-    if plan.resume and checkpoint.exists():
-        state = torch.load(checkpoint, map_location=device, weights_only=True)
-        net.load_state_dict(state["net"])
-        average.net.load_state_dict(state["average"])
-        average.steps = state["step"]
-        optimizer.load_state_dict(state["optimizer"])
-        step, spent = state["step"], state["spent"]
-    shapes = GPU_SHAPES if device.type == "cuda" else CPU_SHAPES
+    learners = [Learner(plan, size, device) for size in plan.sizes]
+    spent = max([learner.resume(device) for learner in learners] if plan.resume else [0.0])
     batches = Batches(
-        plan.data, plan.out.parent / "cache", plan.sprites, shapes, seed=plan.seed, first=step
+        plan.data,
+        plan.out.parent / "cache",
+        plan.sprites,
+        GPU_SHAPES if device.type == "cuda" else CPU_SHAPES,
+        seed=plan.seed,
+        first=learners[0].step // plan.echo,
     )
     loader = DataLoader(
         batches,
@@ -132,49 +226,27 @@ def train(plan: Plan) -> Path:
         pin_memory=device.type == "cuda",
         prefetch_factor=4 if plan.workers else None,
     )
-    log = plan.out / "log.csv"
-    if not log.exists() or step == 0:
-        log.write_text("step,hours,rate,loss,score,box,positives,side\n")
+    for learner in learners:
+        if not learner.step:
+            learner.log.write_text("step,hours,rate,loss,score,box,positives,side\n")
+    echo = Echo(plan.echo, plan.seed)
     saved = begun = time.monotonic()
-    total = plan.hours * 3600
-    with log.open("a", newline="") as file:
-        writer = csv.writer(file)
-        for images, truths, ignored in loader:
-            elapsed = spent + time.monotonic() - begun
-            if elapsed >= total:
-                break
-            rate = rate_at(plan, step, elapsed / total)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            x = to_input(images, device)
-            with torch.autocast(device.type, torch.bfloat16):
-                levels = net(x)
-            loss = losses(levels, [t.to(device) for t in truths], [i.to(device) for i in ignored])
-            optimizer.zero_grad(set_to_none=True)
-            loss.total.backward()
-            nn.utils.clip_grad_norm_(net.parameters(), 10.0)
-            optimizer.step()
-            average.update(net)
-            step += 1
-            if step % 10 == 0:
-                writer.writerow(
-                    [
-                        step,
-                        f"{elapsed / 3600:.4f}",
-                        f"{rate:.2e}",
-                        f"{float(loss.total.detach()):.4f}",
-                        f"{loss.score:.4f}",
-                        f"{loss.box:.4f}",
-                        loss.positives,
-                        x.shape[-1],
-                    ]
-                )
-                file.flush()
-            if time.monotonic() - saved > plan.save_every_s:
-                saved = time.monotonic()
-                _checkpoint(plan, net, average, optimizer, step, spent + saved - begun)
-    _checkpoint(plan, net, average, optimizer, step, spent + time.monotonic() - begun)
-    return settle(plan, plan.out / "weights.pt")
+    for made in loader:
+        fresh: Batch = tuple(t.to(device, non_blocking=True) for t in made)
+        progress = (spent + time.monotonic() - begun) / (plan.hours * 3600)
+        if progress >= 1:
+            break
+        for batch in echo(fresh):
+            x = to_input(batch[0])
+            for learner in learners:
+                learner.learn(x, batch, progress)
+        if time.monotonic() - saved > plan.save_every_s:
+            saved = time.monotonic()
+            for learner in learners:
+                learner.save(spent + saved - begun)
+    for learner in learners:
+        learner.save(spent + time.monotonic() - begun)
+    return [settle(plan, learner.weights) for learner in learners]
 
 
 def settle(plan: Plan, weights: Path, batches: int = 16) -> Path:
@@ -194,7 +266,7 @@ def settle(plan: Plan, weights: Path, batches: int = 16) -> Path:
     with torch.no_grad():
         for images in _scenes(plan, batches):
             net(images)
-    settled = weights.with_name("settled.pt")
+    settled = weights.with_name(weights.name.replace("weights", "settled"))
     save(settled, {**state, "weights": net.state_dict()})
     return settled
 
@@ -203,31 +275,4 @@ def _scenes(plan: Plan, count: int) -> list[Tensor]:
     """Make a few batches of whole 640 px scenes, 4x3x640x640 each."""
     cache = plan.out.parent / "cache"
     made = Batches(plan.data, cache, plan.sprites, [Shape(640, 4, 1.0)], seed=plan.seed + 1)
-    device = torch.device("cpu")
-    return [to_input(b[0], device) for _, b in zip(range(count), made, strict=False)]
-
-
-def _checkpoint(  # noqa: PLR0917 - what a checkpoint holds
-    plan: Plan,
-    net: nn.Module,
-    average: Average,
-    optimizer: torch.optim.Optimizer,
-    step: int,
-    spent: float,
-) -> None:
-    facts = {k: str(v) for k, v in asdict(plan).items()}
-    save(
-        plan.out / "checkpoint.pt",
-        {
-            "net": net.state_dict(),
-            "average": average.net.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "step": step,
-            "spent": spent,
-            "plan": facts,
-        },
-    )
-    save(
-        plan.out / "weights.pt",
-        {"weights": average.net.state_dict(), "size": plan.size, "step": step, "spent": spent},
-    )
+    return [to_input(b[0]) for _, b in zip(range(count), made, strict=False)]

@@ -11,7 +11,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="the recipe needs torch (training/requirements.txt)")
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from training import labels, loss, mesh, net, render  # noqa: E402 - needs the path above
+from training import batches, labels, loss, mesh, net, render  # noqa: E402 - needs the path above
 
 
 def test_exported_network_gives_boxes_and_scores_for_every_anchor():
@@ -37,8 +37,8 @@ def test_exported_decoding_agrees_with_the_one_trained_on():
 def test_a_tiny_box_still_gets_an_anchor():
     sky = net.Sky("n")
     levels = sky(torch.rand(2, 3, 64, 64))
-    truth = [torch.tensor([[2.0, 30.0, 30.0, 34.0, 33.0]]), torch.zeros(0, 5)]
-    got = loss.losses(levels, truth, [torch.zeros(0, 4), torch.zeros(0, 4)])
+    truth = batches.padded([torch.tensor([[2.0, 30.0, 30.0, 34.0, 33.0]]), torch.zeros(0, 5)], -1)
+    got = loss.losses(levels, truth, torch.zeros(2, 1, 4))
     assert got.positives >= 1
     assert torch.isfinite(got.total)
 
