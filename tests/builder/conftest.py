@@ -33,10 +33,15 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def wanting(tmp_path: Path, pictures: Path) -> Callable[..., tuple[Wanted, Store]]:
-    """What the tiny model wants: `wanting(outlier=..., precision=..., calibration=...)`."""
+    """What the tiny model wants: `wanting(outlier=..., precision=..., calibration=...)`.
 
-    def make(outlier: float = 1.0, **engines: object) -> tuple[Wanted, Store]:
-        model = tiny(tmp_path / "tiny.onnx", outlier)
+    With `input_size` it is a model that leaves its input open.
+    """
+
+    def make(
+        outlier: float = 1.0, *, input_size: object = None, **engines: object
+    ) -> tuple[Wanted, Store]:
+        model = tiny(tmp_path / "tiny.onnx", outlier, dynamic=input_size is not None)
         asked = {
             "backend": "onnxruntime",
             "precision": "int8",
@@ -44,7 +49,10 @@ def wanting(tmp_path: Path, pictures: Path) -> Callable[..., tuple[Wanted, Store
             "calibration": str(pictures),
         }
         config = Config.model_validate(
-            {"detector": {"model": str(model)}, "engines": asked | engines}
+            {
+                "detector": {"model": str(model), "input_size": input_size},
+                "engines": asked | engines,
+            }
         )
         return want(config.detector, config.engines), engine_store(config.engines)
 

@@ -16,6 +16,7 @@ SIDE = 128  # of the input
 CELL = 8
 GRID = SIDE // CELL
 COARSE = GRID**2 // 4 + GRID**2 // 16  # cells of strides 16 and 32, where nothing is ever seen
+STRIDES = (8, 16, 32)
 ROWS = GRID**2 + COARSE
 LABELS = ("square", "never")
 
@@ -26,24 +27,28 @@ def tiny(path: Path, outlier: float = 1.0, *, dynamic: bool = False) -> Path:
     Args:
         path: the ONNX file.
         outlier: range of a channel that says nothing; a thousand drowns the others in INT8.
-        dynamic: leave the sides of the input open.
+        dynamic: leave the sides of the input open; whoever runs it settles them.
     """
-    side: int | str = "side" if dynamic else SIDE
     nodes, weights = _layers(outlier)
+    weights["flat"] = np.array([1, 2, -1], np.int64)
+    if dynamic:
+        nodes += _grids(weights)
+    else:
+        weights["coarse"] = np.full((1, 2, COARSE), -20, np.float32)
+        weights["boxes"] = _boxes()
     nodes += [
         helper.make_node("Reshape", ["logits", "flat"], ["fine"]),
         helper.make_node("Concat", ["fine", "coarse"], ["rows"], axis=2),
         helper.make_node("Sigmoid", ["rows"], ["scores"]),
         helper.make_node("Concat", ["boxes", "scores"], ["output0"], axis=1),
     ]
-    weights["flat"] = np.array([1, 2, GRID * GRID], np.int64)
-    weights["coarse"] = np.full((1, 2, COARSE), -20, np.float32)
-    weights["boxes"] = _boxes()
+    sides: tuple[int | str, ...] = ("height", "width") if dynamic else (SIDE, SIDE)
+    rows: int | str = "cells" if dynamic else ROWS
     graph = helper.make_graph(
         nodes,
         "tiny",
-        [helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, side, side])],
-        [helper.make_tensor_value_info("output0", TensorProto.FLOAT, [1, 6, ROWS])],
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, *sides])],
+        [helper.make_tensor_value_info("output0", TensorProto.FLOAT, [1, 6, rows])],
         [numpy_helper.from_array(value, name) for name, value in weights.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
@@ -93,6 +98,48 @@ def _boxes() -> NDArray[np.float32]:
     size = np.full(GRID * GRID, 16)
     fine = np.stack([x.ravel(), y.ravel(), size, size]).astype(np.float32)
     return np.concatenate([fine, np.zeros((4, COARSE), np.float32)], axis=1)[None]
+
+
+def _grids(weights: dict[str, NDArray[np.generic]]) -> list[onnx.NodeProto]:
+    """As `_boxes` and the coarse levels, for whatever size the picture has."""
+    weights |= {
+        "zero": np.float32(0), "one": np.float32(1), "sixteen": np.float32(16),
+        "never": np.full((1, 2, 1), -20, np.float32), "rows_of_4": np.array([1, 4, -1], np.int64),
+        "down": np.array(2, np.int64), "across": np.array(3, np.int64),
+    }  # fmt: skip
+    nodes = []
+    for s in STRIDES:
+        weights |= {f"s{s}": np.float32(s), f"half{s}": np.float32(s / 2)}
+        nodes += [
+            helper.make_node(
+                "AveragePool", ["images"], [f"pool{s}"], kernel_shape=[s, s], strides=[s, s]
+            ),
+            helper.make_node("ReduceMean", [f"pool{s}"], [f"mean{s}"], axes=[1]),
+            helper.make_node("Mul", [f"mean{s}", "zero"], [f"zeros{s}"]),
+            helper.make_node("Add", [f"zeros{s}", "one"], [f"ones{s}"]),
+            helper.make_node("Mul", [f"ones{s}", "sixteen"], [f"size{s}"]),
+        ]
+        for axis in ("down", "across"):
+            nodes += [
+                helper.make_node("CumSum", [f"ones{s}", axis], [f"{axis}_count{s}"]),
+                helper.make_node("Mul", [f"{axis}_count{s}", f"s{s}"], [f"{axis}_end{s}"]),
+                helper.make_node("Sub", [f"{axis}_end{s}", f"half{s}"], [f"{axis}{s}"]),
+            ]
+        corners = [f"across{s}", f"down{s}", f"size{s}", f"size{s}"]
+        nodes += [
+            helper.make_node("Concat", corners, [f"box{s}"], axis=1),
+            helper.make_node("Reshape", [f"box{s}", "rows_of_4"], [f"boxes{s}"]),
+        ]
+    levels = [f"boxes{s}" for s in STRIDES]
+    weights["one_row"] = np.array([1, 1, -1], np.int64)
+    for s in STRIDES[1:]:
+        nodes += [
+            helper.make_node("Reshape", [f"zeros{s}", "one_row"], [f"row{s}"]),
+            helper.make_node("Add", [f"row{s}", "never"], [f"never{s}"]),
+        ]
+    nodes.append(helper.make_node("Concat", levels, ["boxes"], axis=2))
+    nodes.append(helper.make_node("Concat", ["never16", "never32"], ["coarse"], axis=2))
+    return nodes
 
 
 def sky(seed: int) -> NDArray[np.uint8]:

@@ -10,13 +10,13 @@ import onnxruntime as ort
 import pytest
 
 from builder.models import SIDE, sky, tiny
-from spotterd.builder.graph import layout, prepared
+from spotterd.builder.graph import layout, load, prepared
 from spotterd.builder.halve import halve
 from spotterd.builder.plan import Settings, build_plan
 from spotterd.builder.quantize import for_cpu, for_tensorrt
 from spotterd.builder.ranges import Ranges, by_entropy, by_extremes, measure
 from spotterd.errors import FallBackError
-from spotterd.inference.trt_world import find_world
+from spotterd.inference.trt_world import World, find_world
 from spotterd.paths import shipped
 
 LIMITS = dict.fromkeys(("r0", "r1", "r2", "r3"), (0.0, 1.0)) | {
@@ -148,47 +148,46 @@ def test_ranges_survive_their_file(tmp_path: Path) -> None:
 # NVIDIA's real parser and builder, which need no GPU (TensorRT for RTX, from pip).
 
 
+@pytest.fixture
+def nvidia() -> World:
+    pytest.importorskip("tensorrt_rtx_bindings", reason="pip install 'spotterd[nvidia-ci]'")
+    world = find_world()
+    if world is None or not world.rtx:
+        pytest.skip("another TensorRT is installed")
+    return world
+
+
 @pytest.fixture(scope="module")
 def bundled() -> onnx.ModelProto:
-    return onnx.load(shipped("engines/sky.onnx"))
+    return load(shipped("engines/sky.onnx"), (640, 640))
 
 
-@pytest.fixture(scope="module")
-def bundled_limits(bundled: onnx.ModelProto) -> dict[str, tuple[float, float]]:
-    # For the parser any positive range does; accuracy is the gate's business.
-    return dict.fromkeys(layout(prepared(bundled)).activations, (-6.0, 6.0))
+def in_form(model: onnx.ModelProto, precision: str) -> bytes:
+    """As the road of strongly typed networks makes it."""
+    if precision == "int8":
+        # For the parser any positive range does; accuracy is the gate's business.
+        model = for_tensorrt(model, dict.fromkeys(layout(prepared(model)).activations, (-6.0, 6.0)))
+    return (model if precision == "fp32" else halve(model)).SerializeToString()
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 def test_nvidias_builder_takes_the_bundled_model(
-    bundled: onnx.ModelProto, bundled_limits: dict, precision: str
+    nvidia: World, bundled: onnx.ModelProto, precision: str
 ) -> None:
-    pytest.importorskip("tensorrt_rtx_bindings", reason="pip install 'spotterd[nvidia-ci]'")
-    world = find_world()
-    if world is None or not world.rtx:
-        pytest.skip("another TensorRT is installed")
-    model = bundled
-    if precision == "int8":
-        model = for_tensorrt(model, bundled_limits)
-    if precision != "fp32":
-        model = halve(model)
-    told: list[float] = []
-    plan = build_plan(
-        world,
-        model.SerializeToString(),
-        Settings(precision, (640, 640)),
-        lambda fraction, _: told.append(fraction),
-    )
+    plan = build_plan(nvidia, in_form(bundled, precision), Settings(precision))
     assert len(plan.data) > 1_000_000
 
 
-def test_nvidias_parser_refuses_the_form_for_cpus(
-    bundled: onnx.ModelProto, bundled_limits: dict
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_nvidias_builder_takes_a_model_of_open_size(
+    nvidia: World, tmp_path: Path, precision: str
 ) -> None:
-    pytest.importorskip("tensorrt_rtx_bindings", reason="pip install 'spotterd[nvidia-ci]'")
-    world = find_world()
-    if world is None or not world.rtx:
-        pytest.skip("another TensorRT is installed")
-    made = for_cpu(bundled, bundled_limits, narrow=False)
+    model = load(tiny(tmp_path / "open.onnx", dynamic=True), (192, 256))
+    assert build_plan(nvidia, in_form(model, precision), Settings(precision)).data
+
+
+def test_nvidias_parser_refuses_the_form_for_cpus(nvidia: World, bundled: onnx.ModelProto) -> None:
+    limits = dict.fromkeys(layout(prepared(bundled)).activations, (-6.0, 6.0))
+    made = for_cpu(bundled, limits, narrow=False)
     with pytest.raises(FallBackError, match="UINT8"):
-        build_plan(world, made.SerializeToString(), Settings("int8", (640, 640)))
+        build_plan(nvidia, made.SerializeToString(), Settings("int8"))

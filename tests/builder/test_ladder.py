@@ -62,6 +62,27 @@ def test_the_engine_is_int8_and_detects(wanting: Wanting, pictures: Path) -> Non
         backend.close()
 
 
+@pytest.mark.parametrize(("size", "input_hw"), [(192, (192, 192)), ((256, 128), (128, 256))])
+def test_a_model_of_open_size_is_built_at_the_configured_one(
+    wanting: Wanting, size: object, input_hw: tuple[int, int]
+) -> None:
+    wanted, store = wanting(input_size=size)
+    assert wanted.identity.input_hw == input_hw
+    engine = build(wanted, store, silent)
+    assert engine.sidecar.precision == "int8"
+    backend = wanted.open(engine)
+    try:
+        slot = backend.acquire()
+        assert slot.input.shape == (1, 3, *input_hw)
+        assert backend.model.input_hw == input_hw
+    finally:
+        backend.close()
+    other, _ = wanting(input_size=160)
+    assert [d.split(":")[0] for d in other.identity.differences(wanted.identity)] == ["input_hw"]
+    assert other.calibration_key != wanted.calibration_key
+    assert store.load(other.identity) is None
+
+
 def test_int8_that_collapses_is_refused_and_says_so(
     wanting: Wanting, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -135,6 +135,22 @@ def test_without_pictures_the_first_world_takes_shipped_ranges_as_q_dq(
     assert sidecar.calibrated_by == "shipped ranges (entropy, 300 pictures)"
 
 
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+@WORLDS
+def test_an_open_input_is_settled_at_the_configured_size(
+    on: Wanting, trt: ModuleType, precision: str
+) -> None:
+    wanted, store = on(trt, input_size=(256, 192), precision=precision)
+    engine = build(wanted, store, silent)
+    assert engine.sidecar.precision == precision
+    assert engine.path is not None
+    name, shape, _ = header(engine.path)["inputs"][0]
+    assert (name, shape) == ("images", [1, 3, 192, 256])
+    assert header(engine.path)["profile"] == {}, "nothing is left open"
+    assert engine.sidecar.figures is not None
+    assert engine.sidecar.figures.recall >= 0.95
+
+
 @WORLDS
 def test_without_anything_to_calibrate_by_there_is_no_int8(
     on: Wanting, tmp_path: Path, trt: ModuleType
@@ -189,29 +205,21 @@ def world(trt: ModuleType) -> World:
     return world_of(trt)
 
 
-def model_bytes(tmp_path: Path, **options: bool) -> bytes:
-    return tiny(tmp_path / "m.onnx", **options).read_bytes()
+def model_bytes(tmp_path: Path) -> bytes:
+    return tiny(tmp_path / "m.onnx").read_bytes()
 
 
 @WORLDS
 def test_what_cannot_be_parsed_is_told(trt: ModuleType) -> None:
     with pytest.raises(FallBackError, match="cannot use the network: Failed to parse"):
-        build_plan(world(trt), b"no onnx", Settings("fp32", (SIDE, SIDE)))
-
-
-@WORLDS
-def test_open_sides_are_settled_by_a_profile(trt: ModuleType, tmp_path: Path) -> None:
-    plan = build_plan(
-        world(trt), model_bytes(tmp_path, dynamic=True), Settings("fp32", (SIDE, SIDE))
-    )
-    assert b'"profile": {"images": [[1, 3, 128, 128]' in plan.data
+        build_plan(world(trt), b"no onnx", Settings("fp32"))
 
 
 @WORLDS
 def test_the_timing_cache_comes_back_and_foreign_ones_start_afresh(
     trt: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = Settings("fp32", (SIDE, SIDE), timings=b"of last time")
+    settings = Settings("fp32", timings=b"of last time")
     assert build_plan(world(trt), model_bytes(tmp_path), settings).timings == b"of last time"
     config = trt.IBuilderConfig
     take = config.set_timing_cache
@@ -260,7 +268,7 @@ def test_the_accelerator_is_used_where_there_is_one(
     monkeypatch.setattr(trt10, "DeviceType", DeviceType, raising=False)
     monkeypatch.setattr(trt10.Builder, "num_DLA_cores", cores, raising=False)
     monkeypatch.setattr(trt10.Builder, "build_serialized_network", noting)
-    build_plan(world(trt10), model_bytes(tmp_path), Settings("fp16", (SIDE, SIDE), dla_core=1))
+    build_plan(world(trt10), model_bytes(tmp_path), Settings("fp16", dla_core=1))
     assert hasattr(seen[0], "DLA_core") is used
     assert seen[0].get_flag(trt10.BuilderFlag.GPU_FALLBACK) is used
     assert ("building for the GPU" in caplog.text) is not used
@@ -271,7 +279,7 @@ def test_an_error_while_feeding_is_not_lost_in_tensorrt(tmp_path: Path) -> None:
         raise FallBackError("the upload failed")
 
     pictures = iter([np.zeros((1, 3, SIDE, SIDE), np.float32)])
-    settings = Settings("int8", (SIDE, SIDE), feed=Feed(pictures, broken, b"", lambda _: None))
+    settings = Settings("int8", feed=Feed(pictures, broken, b"", lambda _: None))
     with pytest.raises(FallBackError, match="the upload failed"):
         build_plan(world(trt10), model_bytes(tmp_path), settings)
 
@@ -294,7 +302,7 @@ def test_progress_never_goes_back(trt: ModuleType, tmp_path: Path) -> None:
     build_plan(
         world(trt),
         model_bytes(tmp_path),
-        Settings("fp32", (SIDE, SIDE)),
+        Settings("fp32"),
         lambda fraction, _: told.append(fraction),
     )
     assert told == sorted(told)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from inference.trt_models import build
+from spotterd.builder.graph import load
 from spotterd.config.schema import Engines
 from spotterd.inference.detector import Detector
 from spotterd.inference.model import labels_of
@@ -30,7 +31,7 @@ def test_both_worlds_see_what_onnx_runtime_sees(tmp_path: Path, device, trt, let
     model = model_path("sky")
     reference = OnnxBackend(model)
     plan = tmp_path / "sky.plan"
-    plan.write_bytes(build(trt, model.read_bytes()))
+    plan.write_bytes(build(trt, load(model, reference.model.input_hw).SerializeToString()))
     engines = Engines(letterbox=letterbox)
     backend = open_tensorrt(
         world_of(trt), plan, reference.model, "fp32", engines=engines, kernels=tmp_path

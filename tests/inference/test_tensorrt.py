@@ -168,6 +168,6 @@ def test_nvidias_own_runtime_without_a_driver_says_so():
         pytest.skip("there is a driver")
     world = world_of(rtx)
     model = doubling_model()
-    plan = build_plan(world, model, Settings("fp32", (SIDE, SIDE))).data
+    plan = build_plan(world, model, Settings("fp32")).data
     with pytest.raises(FallBackError, match=r"cannot be loaded \(TensorRT-RTX .*no NVIDIA driver"):
         TrtEngine(world, plan, "double.plan", (SIDE, SIDE))

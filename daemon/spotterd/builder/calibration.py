@@ -12,6 +12,7 @@ from pathlib import Path
 import onnx
 
 from spotterd.builder.gate import compare
+from spotterd.builder.graph import load
 from spotterd.builder.pictures import check, find, split
 from spotterd.builder.progress import Report, part
 from spotterd.builder.quantize import Limits
@@ -152,7 +153,7 @@ class Calibration:
 
     def _measured(self, form: Form, report: Report) -> Ranges:
         total = len(self.found.pictures)
-        model = onnx.load(self._model)
+        model = load(self._model, self.reference.backend.model.input_hw)
         running = part(report, 0.0, 0.8)
         try:
             histograms = measure(

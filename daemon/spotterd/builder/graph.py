@@ -1,4 +1,4 @@
-"""What an ONNX network is made of, as far as precision is concerned. Pure.
+"""What an ONNX network is made of, as far as precision is concerned.
 
 Three kinds of layers keep their float arithmetic in every form: the first convolution (it reads
 pixels and costs little), the last ones (their outputs are scores and distances: measured, INT8
@@ -8,6 +8,7 @@ there adds a third to the error of the scores), and the decoding behind them (su
 
 from collections import defaultdict
 from dataclasses import dataclass
+from pathlib import Path
 
 import onnx
 from onnx import version_converter
@@ -38,6 +39,28 @@ class Layout:
     activations: tuple[str, ...]
 
 
+def load(path: Path, input_hw: tuple[int, int]) -> onnx.ModelProto:
+    """Read a network; where it leaves its input open, settle it: one picture of this size.
+
+    TensorRT's calibrator and its accelerators want fixed shapes, and every runtime folds the
+    arithmetic on shapes away before the first frame.
+    """
+    model = onnx.load(path)
+    sides = picture_input(model).type.tensor_type.shape.dim
+    if not all(side.dim_value for side in sides):
+        for side, length in zip(sides, (1, 3, *input_hw), strict=True):
+            side.dim_value = length
+        del model.graph.value_info[:]  # speaks of the open shapes
+        return onnx.shape_inference.infer_shapes(model, data_prop=True)
+    return model
+
+
+def picture_input(model: onnx.ModelProto) -> onnx.ValueInfoProto:
+    """The input; exporters of old list the weights as inputs, too."""
+    weights = {tensor.name for tensor in model.graph.initializer}
+    return next(tensor for tensor in model.graph.input if tensor.name not in weights)
+
+
 def prepared(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy in which every node has a name, every tensor a shape, and channels a scale each."""
     copy = onnx.ModelProto()
@@ -60,11 +83,11 @@ def layout(model: onnx.ModelProto) -> Layout:
     """Look at a `prepared` network."""
     nodes = model.graph.node
     weights = {tensor.name for tensor in model.graph.initializer}
-    pixels = {tensor.name for tensor in model.graph.input} - weights
+    pixels = picture_input(model).name
     ahead = _reaching_a_convolution(model)
     convolutions = [node for node in nodes if node.op_type == CONVOLUTION]
     tail = [n.name for n in nodes if n.name not in ahead and n.op_type != CONVOLUTION]
-    ends = [n.name for n in convolutions if n.input[0] in pixels or n.name not in ahead]
+    ends = [n.name for n in convolutions if n.input[0] == pixels or n.name not in ahead]
     body = [
         n
         for n in convolutions

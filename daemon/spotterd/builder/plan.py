@@ -42,7 +42,6 @@ class Settings:
 
     Attributes:
         precision: for the flags of the first world.
-        input_hw: of the plan; matters where the ONNX leaves it open.
         workspace_bytes: most scratch memory that layers may use; 0: TensorRT's default.
         dla_core: deep learning accelerator to use; None: the GPU.
         feed: calibrates INT8 in the first world; None: the ONNX has its Quantize/Dequantize.
@@ -50,7 +49,6 @@ class Settings:
     """
 
     precision: Precision
-    input_hw: tuple[int, int]
     workspace_bytes: int = 0
     dla_core: int | None = None
     feed: Feed | None = None
@@ -81,7 +79,6 @@ def build_plan(world: World, model: bytes, wanted: Settings, report: Report = si
         raise world.error(f"{world.name} cannot use the network: {said}", ADVICE)
     config = builder.create_builder_config()
     calibrator = _configure(world, builder, config, wanted)
-    _fix_shape(builder, network, config, wanted.input_hw)
     cache = _take_timings(world, config, wanted.timings)
     if hasattr(config, "progress_monitor"):
         config.progress_monitor = _monitor(trt, report)
@@ -123,16 +120,6 @@ def _use_dla(trt: Any, builder: Any, config: Any, core: int) -> None:
     config.default_device_type = trt.DeviceType.DLA
     config.DLA_core = core
     config.set_flag(trt.BuilderFlag.GPU_FALLBACK)
-
-
-def _fix_shape(builder: Any, network: Any, config: Any, input_hw: tuple[int, int]) -> None:
-    """Settle an input that the ONNX leaves open: one picture of one size."""
-    tensor = network.get_input(0)
-    if -1 in tuple(tensor.shape):
-        shape = (1, 3, *input_hw)
-        profile = builder.create_optimization_profile()
-        profile.set_shape(tensor.name, shape, shape, shape)
-        config.add_optimization_profile(profile)
 
 
 def _take_timings(world: World, config: Any, timings: bytes) -> Any:

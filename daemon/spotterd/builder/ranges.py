@@ -13,7 +13,7 @@ import onnxruntime as ort
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from spotterd.builder.entropy import Histogram
-from spotterd.builder.graph import layout, prepared
+from spotterd.builder.graph import layout, picture_input, prepared
 from spotterd.data import Floats
 
 log = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ def measure(
     wanted = layout(named).activations
     known = {v.name: v for v in (*named.graph.value_info, *named.graph.output)}
     given = {tensor.name for tensor in named.graph.output}
-    picture = named.graph.input[0].name
+    picture = picture_input(named).name
     named.graph.output.extend(known[name] for name in wanted if name in known and name not in given)
     options = ort.SessionOptions()
     options.enable_cpu_mem_arena = False  # outputs are freed, not hoarded

@@ -9,6 +9,7 @@ import onnxruntime as ort
 
 from spotterd.builder.calibration import Calibration
 from spotterd.builder.device import cpu, narrow_weights
+from spotterd.builder.graph import load
 from spotterd.builder.halve import halve
 from spotterd.builder.progress import Report, part
 from spotterd.builder.quantize import for_cpu
@@ -57,7 +58,7 @@ class OnnxRoad:
             return False
         if self.on_gpu:
             raise FallBackError("ONNX Runtime's GPU provider is served FP32 only")
-        model = onnx.load(self.model)
+        model = load(self.model, self.info.input_hw)
         if precision == "fp16":
             onnx.save(halve(model), out)
             return True

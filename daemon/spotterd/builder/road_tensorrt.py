@@ -11,9 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import onnx
-
 from spotterd.builder.calibration import Calibration
+from spotterd.builder.graph import load
 from spotterd.builder.halve import halve
 from spotterd.builder.plan import Feed, Plan, Settings, build_plan
 from spotterd.builder.progress import Report, part
@@ -67,7 +66,6 @@ class TensorRtRoad:
             with gpu:
                 settings = Settings(
                     precision,
-                    self.info.input_hw,
                     workspace_bytes=int(gpu.memory().free * self.workspace_share),
                     dla_core=self.engines.dla_core,
                     feed=_feed(calibration, gpu, part(report, 0.0, 0.4)) if own else None,
@@ -86,7 +84,7 @@ class TensorRtRoad:
         self, precision: Precision, calibration: Calibration, report: Report, *, explicit: bool
     ) -> bytes:
         """The ONNX to give to the builder; `explicit`: it says the precision itself."""
-        model = onnx.load(self.model)
+        model = load(self.model, self.info.input_hw)
         if explicit and precision == "int8":
             model = for_tensorrt(model, calibration.ranges(for_tensorrt, report).ranges)
         if precision != "fp32" and not self.world.has_precision_flags:

@@ -83,9 +83,7 @@ def want(detector: schema.Detector, engines: schema.Engines) -> Wanted:
         BadInputError: the model or its labels cannot be used.
     """
     path = model_path(detector.model)
-    size = detector.input_size
-    input_wh = (size, size) if isinstance(size, int) else size
-    info = inspect(path, input_wh and (input_wh[1], input_wh[0]))
+    info = inspect(path, detector.input_hw)
     labels = labels_of(info, detector.labels)
     here, runtime, road = _road(path, info, detector, engines)
     floor = engines.gate

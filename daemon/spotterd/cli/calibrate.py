@@ -27,7 +27,8 @@ def calibrate(
     from spotterd.inference.model import inspect
     from spotterd.inference.open import model_path
 
-    info = inspect(model_path(load(config).detector.model))
+    detector = load(config).detector
+    info = inspect(model_path(detector.model), detector.input_hw)
     room = imported_pictures()
     done = import_pictures(images_dir, room)
     calibrating, held_back = split(done.room.usable)

@@ -67,6 +67,12 @@ class Detector(Section):
     iou: Fraction = Field(0.6, description="NMS: boxes of one class overlapping more are one")
     max_detections: int = Field(100, ge=1, le=1000, description="best ones kept per frame")
 
+    @property
+    def input_hw(self) -> tuple[int, int] | None:
+        """`input_size` as height and width."""
+        size = self.input_size
+        return (size, size) if isinstance(size, int) else size and (size[1], size[0])
+
 
 class Tracking(Section):
     """How detections become tracks (docs/tracking.md tells when to change what)."""

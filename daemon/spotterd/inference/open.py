@@ -66,12 +66,10 @@ def open_detector(detector: schema.Detector, engines: schema.Engines) -> Detecto
 
 
 def _onnx(detector: schema.Detector, engines: schema.Engines, provider: Provider) -> OnnxBackend:
-    size = detector.input_size
-    input_wh = (size, size) if isinstance(size, int) else size
     return OnnxBackend(
         model_path(detector.model),
         threads=engines.threads,
-        input_hw=input_wh and (input_wh[1], input_wh[0]),
+        input_hw=detector.input_hw,
         provider=provider,
         cache=paths.state_dir() / "onnxruntime",
     )
