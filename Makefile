@@ -5,9 +5,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 export SPOTTERD_STATE_DIR ?= $(CURDIR)/out/state
 
-.PHONY: help demo test check bench deb pycuda vm-test fault-test kill-test systemd-test clean
+.PHONY: help demo test check bench deb pycuda vm-test fault-test kill-test systemd-test arm64-test homeassistant-test clean
 help:
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 demo: .venv/.demo ## set up, then show the daemon, a broker and live detections
 	@$(BIN)/spotterd demo $(ARGS)
@@ -36,23 +36,35 @@ pycuda: .venv/.test ## the true pycuda without a GPU: build it (minutes, once), 
 	@$(BIN)/python -m pytest tests/gpu $(ARGS)
 
 vm-test: out/vm/disk.ext4 ## a V4L2 camera that breaks in every way, in a virtual machine (root, 10 min)
+	@tools/setup.sh vm
 	@tests/vm/run.sh out/vm tests/vm/cycles.py
 
 out/vm/disk.ext4: tests/vm/image.sh | .venv/.test
+	@tools/setup.sh vm
 	@echo "vm-test: building the machine (about 5 minutes, once)"
 	@PYTHON=$(CURDIR)/$(BIN)/python tests/vm/image.sh out/vm
 
 fault-test: .venv/.test ## ten minutes of killed brokers, cut links, full disks, kill -9 (root, mosquitto)
 	@$(BIN)/python tests/journeys/faults.py $(ARGS)
 
-kill-test: .venv/.test ## an engine's build killed at fifty random moments (2 min)
+kill-test: .venv/.test ## the daemon killed at 100 random moments, an engine's build at 50 (mosquitto, 10 min)
+	@$(BIN)/python tests/journeys/killed.py
 	@SPOTTERD_KILLS=50 $(BIN)/python -m pytest tests/builder/test_supervise.py -k killed $(ARGS)
 
 SYSTEMD_ROOT ?= $(CURDIR)/out/systemd-root
-systemd-test: .venv/.test ## the package in a real systemd (root, mmdebstrap, systemd-container)
+systemd-test: .venv/.test ## the package in a real systemd (root, 10 min)
+	@tools/setup.sh systemd
 	@tests/nspawn/root.sh $(SYSTEMD_ROOT)
 	@tools/deb.sh --vendor
 	@SPOTTERD_SYSTEMD_ROOT=$(SYSTEMD_ROOT) $(BIN)/python -m pytest tests/nspawn $(ARGS)
+
+arm64-test: .venv/.demo ## installed and demonstrated in an emulated aarch64 Debian (root, 15 min)
+	@PYTHON=$(CURDIR)/$(BIN)/python tests/arm64/run.sh $(CURDIR)/out/arm64 90
+
+HOMEASSISTANT ?= $(CURDIR)/out/homeassistant
+homeassistant-test: .venv/.test ## a real Home Assistant makes entities of us (Python 3.13, mosquitto)
+	@tools/homeassistant.sh $(HOMEASSISTANT)
+	@SPOTTERD_HOMEASSISTANT=$(HOMEASSISTANT)/bin/python $(BIN)/python -m pytest -s tests/publish/test_real_homeassistant.py $(ARGS)
 
 clean: ## remove the environment and everything made here
 	rm -rf .venv out build dist daemon/*.egg-info

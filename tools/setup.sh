@@ -1,6 +1,7 @@
 #!/bin/sh
 # Sets up what `make` needs. usage: setup.sh venv demo|test   make .venv with that extra
 #                                   setup.sh mosquitto        install the broker the tests talk to
+#                                   setup.sh vm|systemd|arm64 what the test of that name runs in
 set -eu
 
 # Install Debian packages if that is possible without asking; else say the one line to type.
@@ -18,6 +19,18 @@ packages() {
     fi
     echo "setup: please type: sudo apt-get install -y $*    ($why)" >&2
     return 1
+}
+
+# Install the packages of those commands that are missing, for a test that works as root only.
+need() {
+    test=$1; shift
+    [ "$(id -u)" = 0 ] || { echo "setup: please type: sudo make $test" >&2; exit 1; }
+    missing=""
+    for pair in "$@"; do
+        PATH=$PATH:/usr/sbin:/sbin command -v "${pair%:*}" >/dev/null || missing="$missing ${pair#*:}"
+    done
+    # shellcheck disable=SC2086  # a list
+    [ -z "$missing" ] || packages "needed by $test" $missing
 }
 
 case ${1:-} in
@@ -45,8 +58,17 @@ mosquitto)
     PATH=$PATH:/usr/sbin command -v mosquitto >/dev/null ||
         packages "the broker the tests talk to" mosquitto || true
     ;;
+vm)
+    need vm-test mmdebstrap:mmdebstrap qemu-system-x86_64:qemu-system-x86 mke2fs:e2fsprogs
+    ;;
+systemd)
+    need systemd-test mmdebstrap:mmdebstrap systemd-nspawn:systemd-container nsenter:util-linux
+    ;;
+arm64)
+    need arm64-test mmdebstrap:mmdebstrap qemu-aarch64-static:qemu-user-static unshare:util-linux
+    ;;
 *)
-    echo "usage: setup.sh venv demo|test | mosquitto" >&2
+    echo "usage: setup.sh venv demo|test | mosquitto | vm | systemd | arm64" >&2
     exit 2
     ;;
 esac

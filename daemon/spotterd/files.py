@@ -4,7 +4,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 TEMPORARY = ".tmp-"  # what such files are called until they are whole
@@ -32,6 +32,13 @@ def whole(path: Path) -> Iterator[Path]:
         sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a kill or a power cut left half written, while nobody else writes there."""
+    for left in folder.glob(f"{TEMPORARY}*"):
+        with suppress(OSError):  # a read-only disk stays as it is
+            left.unlink(missing_ok=True)
 
 
 def write_whole(path: Path, data: bytes) -> None:

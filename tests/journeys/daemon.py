@@ -60,12 +60,18 @@ class Daemon:
         state: its state directory.
         tree: of its configuration; without one for engines, no engine is built.
         hears: further topics that the subscriber hears.
+        node: its name; none: one that nobody else has.
     """
 
     def __init__(
-        self, broker: Broker, state: Path, tree: dict[str, Any], hears: tuple[str, ...] = ()
+        self,
+        broker: Broker,
+        state: Path,
+        tree: dict[str, Any],
+        hears: tuple[str, ...] = (),
+        node: str = "",
     ) -> None:
-        self.node = f"n{uuid.uuid4().hex[:8]}"
+        self.node = node or f"n{uuid.uuid4().hex[:8]}"
         self.topics = Topics(f"spotter/{self.node}")
         subscriptions = (f"{self.topics.root}/#", *hears)
         self._link = MqttLink(
@@ -141,9 +147,13 @@ class Daemon:
 
 @contextmanager
 def daemon(
-    broker: Broker, state: Path, tree: dict[str, Any], hears: tuple[str, ...] = ()
+    broker: Broker,
+    state: Path,
+    tree: dict[str, Any],
+    hears: tuple[str, ...] = (),
+    node: str = "",
 ) -> Iterator[Daemon]:
-    started = Daemon(broker, state, tree, hears)
+    started = Daemon(broker, state, tree, hears, node)
     try:
         yield started
     finally:

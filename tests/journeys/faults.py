@@ -74,11 +74,27 @@ class Verdict:
         )
 
 
-class Subscriber:
-    """A real client with a persistent session, straight at the broker."""
+def passwords(folder: Path) -> None:
+    """Of the board and of the one who looks, for a broker and for the board."""
+    (folder / "password").write_text("secret\n")
+    for user, word in (("board", "secret"), ("viewer", "look")):
+        make = ["-c"] if user == "board" else []
+        file = folder / "passwords"
+        subprocess.run(["mosquitto_passwd", "-b", *make, file, user, word], check=True)
+    (folder / "passwords").chmod(0o600)
 
-    def __init__(self, port: int) -> None:
-        self.first: dict[tuple[str, int], None] = {}
+
+class Subscriber:
+    """A real client with a persistent session, straight at the broker.
+
+    Attributes:
+        first: events by boot and number, in the order of their first deliveries.
+        told: the latest payload of each of the other topics that it hears.
+    """
+
+    def __init__(self, port: int, *others: str) -> None:
+        self.first: dict[tuple[str, int], dict[str, Any]] = {}
+        self.told: dict[str, dict[str, Any]] = {}
         self.deliveries = 0
         self.replayed = 0
         self._grew = threading.Condition()
@@ -87,22 +103,36 @@ class Subscriber:
         )
         self._client.username_pw_set("viewer", "look")
         self._client.reconnect_delay_set(1, 1)
-        self._client.on_connect = lambda client, *_: client.subscribe("spotter/+/event", 1)
+        topics = [(topic, 1) for topic in ("spotter/+/event", *others)]
+        self._client.on_connect = lambda client, *_: client.subscribe(topics)
         self._client.on_message = self._on_message
         self._client.connect_async("127.0.0.1", port)
         self._client.loop_start()
 
     def _on_message(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:
-        event = json.loads(message.payload)
+        payload = json.loads(message.payload)
         with self._grew:
-            self.deliveries += 1
-            self.replayed += event["replayed"]
-            self.first.setdefault((event["boot"], event["seq"]))
+            if message.topic.endswith("/event"):
+                self.deliveries += 1
+                self.replayed += payload["replayed"]
+                self.first.setdefault((payload["boot"], payload["seq"]), payload)
+            else:
+                self.told[message.topic] = payload
             self._grew.notify_all()
 
-    def wait_for(self, wanted: set[tuple[str, int]], timeout_s: float) -> None:
+    def wait_for(self, wanted: set[tuple[str, int]], timeout_s: float) -> bool:
         with self._grew:
-            self._grew.wait_for(lambda: wanted <= self.first.keys(), timeout_s)
+            return self._grew.wait_for(lambda: wanted <= self.first.keys(), timeout_s)
+
+    def wait_until(self, topic: str, good: Callable[[Any], bool], timeout_s: float) -> bool:
+        """Wait until the latest payload of a topic is good."""
+        with self._grew:
+            return self._grew.wait_for(
+                lambda: topic in self.told and good(self.told[topic]), timeout_s
+            )
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        self._client.publish(topic, payload, 1, retain)
 
     def stop(self) -> None:
         self._client.disconnect()
@@ -119,12 +149,7 @@ class Journey:
         self._truth = folder / "truth"
         self._truth.touch()
         self._password = folder / "password"
-        self._password.write_text("secret\n")
-        for user, word in (("board", "secret"), ("viewer", "look")):
-            make = ["-c"] if user == "board" else []
-            file = folder / "passwords"
-            subprocess.run(["mosquitto_passwd", "-b", *make, file, user, word], check=True)
-        (folder / "passwords").chmod(0o600)
+        passwords(folder)
         self._broker = Mosquitto(folder, BROKER.format(folder=folder))
         self._subscriber = Subscriber(self._broker.port)
         self._proxy = FaultProxy(self._broker.port)

@@ -106,6 +106,13 @@ def test_other_lines_and_other_cameras_are_not_held_back() -> None:
     assert len(watch.out.getvalue().splitlines()) == 20
 
 
+def test_a_state_is_told_however_many_others_were_before() -> None:
+    watch = Watch()
+    for state in ("starting", "starting", "starting", "building", "running"):
+        watch.log.info("%s: %s", state, "why", extra={"SPOTTER_EVENT": "state", "STATE": state})
+    assert watch.out.getvalue().splitlines()[-2:] == ["building: why", "running: why"]
+
+
 def test_after_a_quiet_period_lines_come_through_again_without_a_count() -> None:
     watch = Watch()
     watch.log.warning("lost")

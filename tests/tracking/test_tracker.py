@@ -1,5 +1,6 @@
 """What a track promises: one id an object, through misses, gaps, shake, bad clocks and nonsense."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -101,6 +102,13 @@ def test_who_left_over_an_edge_is_not_taken_for_the_next_who_comes_in() -> None:
     assert [len(tracks) for tracks in (gone[0], gone[-1])] == [1, 0]
     other = fly(tracker, np.arange(2.8, 4, 0.1), lambda t: (800 - 60 * t, 210))
     assert other.id.tolist() == [2]
+
+
+def test_trackers_that_follow_one_another_give_no_number_twice() -> None:
+    ids = itertools.count(1)
+    before = fly(Tracker(Params(), ids), np.arange(0, 1, 0.1))
+    after = fly(Tracker(Params(), ids), np.arange(0, 1, 0.1))
+    assert (before.id.tolist(), after.id.tolist()) == ([1], [2])
 
 
 def test_a_glimpse_is_forgotten_soon() -> None:

@@ -7,9 +7,6 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=$(mktemp -d)
 trap 'rm -rf --one-file-system "$root"' EXIT
 mkdir -p "$out"
-export DEBIAN_FRONTEND=noninteractive
-command -v mmdebstrap qemu-system-x86_64 mke2fs >/dev/null ||
-    apt-get install -y -q --no-install-recommends mmdebstrap qemu-system-x86 e2fsprogs >"$out/apt.log"
 
 # The initial ram disk holds only what finds the root disk and the shared folder: it boots faster.
 modules='virtio_pci\nvirtio_blk\next4\ncrc32c_generic\n9p\n9pnet_virtio\n'

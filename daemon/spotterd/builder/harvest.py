@@ -16,7 +16,7 @@ import cv2
 from spotterd.builder.pictures import ALIKE_BITS, fingerprint
 from spotterd.config.schema import Harvest as Settings
 from spotterd.data import Image
-from spotterd.files import write_whole
+from spotterd.files import sweep, write_whole
 from spotterd.paths import state_dir
 
 log = logging.getLogger(__name__)
@@ -55,6 +55,7 @@ class Harvest:
         self._share = settings.keep // KINDS
         self._next_ns: dict[str, int] = {}
         self._failing = False
+        sweep(folder)
         self._kept = [kept for path in sorted(folder.glob("*.jpg")) if (kept := _known(path))]
 
     def offer(self, bgr: Image, *, had_craft: bool, now_ns: int) -> bool:

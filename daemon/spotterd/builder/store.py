@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from spotterd.builder.identity import Identity
 from spotterd.builder.sidecar import Sidecar
 from spotterd.errors import RetryError
-from spotterd.files import TEMPORARY, sha256_of, sync, whole, write_whole
+from spotterd.files import TEMPORARY, sha256_of, sweep, sync, whole, write_whole
 
 log = logging.getLogger(__name__)
 
@@ -145,8 +145,7 @@ class Store:
             raise RetryError(f"Cannot write to {self.folder}: {error.strerror}.") from error
         with lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # given back by the kernel, however a process ends
-            for left in self.folder.glob(f"{TEMPORARY}*"):
-                left.unlink(missing_ok=True)
+            sweep(self.folder)
             yield
 
     def last(self, model_sha256: str) -> Identity | None:

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from spotterd.config.merge import Tree
-from spotterd.files import write_whole
+from spotterd.files import sweep, write_whole
 from spotterd.paths import state_dir
 from spotterd.publish.payloads import ConfigProblem
 
@@ -68,6 +68,7 @@ class Overlay:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        sweep(path.parent)
         self.kept = _read(path)
 
     def begin(self, wish: Wish, tree: Tree) -> None:

@@ -109,8 +109,8 @@ class _Seen:
 class Repeats(logging.Filter):
     """Lets the same line through a few times in a period, then counts it until the next period.
 
-    The same line: same logger, level, message before its arguments are filled in, and camera. One
-    that comes every second writes 3000 lines a week, 0.3 MB.
+    The same line: same logger, level, message before its arguments are filled in, and the same
+    camera or state that it tells of. One that comes every second writes 3000 lines a week, 0.3 MB.
 
     Args:
         most: lines a period.
@@ -131,7 +131,8 @@ class Repeats(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Called under the handler's lock."""
-        key = (record.name, record.levelno, record.msg, getattr(record, "CAMERA", None))
+        about = (getattr(record, field, None) for field in ("CAMERA", "STATE"))
+        key = (record.name, record.levelno, record.msg, *about)
         seen = self._seen.setdefault(key, _Seen(self._clock()))
         self._seen.move_to_end(key)
         if len(self._seen) > self.KINDS:

@@ -7,7 +7,7 @@ import itertools
 import json
 import platform
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -66,6 +66,7 @@ class Report:
         self._link = link
         self._window = window
         self._seq = itertools.count(1)
+        self._track_ids: dict[str, Iterator[int]] = {}
         self._keep = keep
         self._engine: EngineOfEvent | None = None
 
@@ -183,6 +184,13 @@ class Report:
     def frame(self, frame: Frame, seen: Tracks, labels: tuple[str, ...]) -> None:
         """A finished frame, for people who look at the local page right now."""
         self._window.put_frame(frame, seen, labels)
+
+    def track_ids(self, camera: str) -> Iterator[int]:
+        """Numbers for a camera's tracks, also over changes of the configuration.
+
+        Events are known by them, so none is used twice in one run of the daemon.
+        """
+        return self._track_ids.setdefault(camera, itertools.count(1))
 
     def event(self, event: Event, timeline: Timeline, jpeg: bytes | None) -> None:
         """Something in the life of a track, with the best view of it so far; durable."""

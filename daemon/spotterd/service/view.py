@@ -52,7 +52,8 @@ class View:
         self._report = report
         self._harvest = harvest
         self._asked: SimpleQueue[str] | None = None
-        self._tracker = Tracker(Params.of(config.tracking, config.detector))
+        params = Params.of(config.tracking, config.detector)
+        self._tracker = Tracker(params, report.track_ids(name))
         self._rules = Rules(name, Settings.of(config.events, name, labels))
         self._album = Album()
         self._pictures = config.events.pictures

@@ -6,7 +6,9 @@ only strong ones start tracks. Times here are seconds between captures, not coun
 dropped frames and slow boards change nothing but the precision.
 """
 
+import itertools
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,11 +55,11 @@ class Lives(Columns):
     confirmed: Bools
 
     @classmethod
-    def begin(cls, first_id: int, time_ns: int, score: Doubles, label: Ints) -> "Lives":
+    def begin(cls, ids: Sequence[int], time_ns: int, score: Doubles, label: Ints) -> "Lives":
         """Lives of tracks that begin with one sighting each."""
         count = len(score)
         return cls(
-            id=np.arange(first_id, first_id + count, dtype=np.int64),
+            id=np.array(ids, np.int64),
             first_ns=np.full(count, time_ns, np.int64),
             age_s=np.zeros(count),
             seen=np.ones(count, np.bool_),
@@ -74,13 +76,17 @@ class Lives(Columns):
 class Tracker:
     """Follows the objects of one camera.
 
+    Args:
+        params: as the attribute.
+        ids: where the numbers of new tracks come from, ascending; none: from 1.
+
     Attributes:
         params: may be replaced between two steps; the tracks go on.
     """
 
-    def __init__(self, params: Params) -> None:
+    def __init__(self, params: Params, ids: Iterator[int] | None = None) -> None:
         self.params = params
-        self._next_id = 1
+        self._ids = ids or itertools.count(1)
         self._time_ns: int | None = None
         self._frame_wh = (0, 0)
         self._diagonal = 1.0
@@ -90,7 +96,7 @@ class Tracker:
         """Forget all tracks, as when the camera was away; their ids are not used again."""
         none = np.empty(0)
         self._motion = Motion.begin(np.empty((0, 4)), self._diagonal)
-        self._lives = Lives.begin(self._next_id, 0, none, none.astype(np.int64))
+        self._lives = Lives.begin((), 0, none, none.astype(np.int64))
 
     def step(self, detections: Detections, time_ns: int, frame_wh: tuple[int, int]) -> Tracks:
         """Take in one frame.
@@ -221,8 +227,8 @@ class Tracker:
 
     def _begin(self, seen: Doubles, score: Doubles, label: Ints, time_ns: int) -> None:
         if len(seen):
-            born = Lives.begin(self._next_id, time_ns, score, label)
-            self._next_id += len(seen)
+            ids = tuple(itertools.islice(self._ids, len(seen)))
+            born = Lives.begin(ids, time_ns, score, label)
             self._lives = self._lives.joined(born)
             self._motion = self._motion.joined(Motion.begin(seen, self._diagonal))
 
