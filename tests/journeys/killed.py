@@ -90,7 +90,7 @@ class Journey:
         self.verdict = Verdict()
         self._say = say
         self._folder = folder
-        self._state = folder / "state"
+        self._state = folder / "board"
         self._config = folder / "config.yaml"
         self._dice = random.Random()
         self._boots: dict[str, None] = {}  # in the order of the lives
