@@ -12,11 +12,12 @@ import pytest
 import tiny_models
 from spotterd.config.load import validate
 from spotterd.config.schema import Config
-from spotterd.data import Event
+from spotterd.data import Event, Frame
 from spotterd.errors import BadInputError
 from spotterd.health.meters import Meters
 from spotterd.inference.detector import Detector
 from spotterd.inference.open import open_detector
+from spotterd.service.detect import Detect
 from spotterd.service.mailbox import Mailbox
 from spotterd.service.pipeline import CameraTold, FirstFrame, Pipeline, StageEnded
 
@@ -101,6 +102,13 @@ def test_recordings_of_all_cameras_go_the_whole_way_in_order(config) -> None:
         ("b", FRAMES, FRAMES, 0),
     ]
     assert figures.errors == 0
+
+
+def test_opencv_has_no_workers_beside_those_that_infer(config) -> None:
+    cv2.setNumThreads(2)
+    running = Running(config)
+    assert cv2.getNumThreads() == 1
+    running.pipeline.stop()
 
 
 def test_live_changes_lose_no_frame_and_end_no_track(config) -> None:
@@ -228,17 +236,50 @@ def test_a_stage_that_always_fails_is_told(config, monkeypatch) -> None:
     running.pipeline.stop()
 
 
-def test_old_live_frames_are_dropped_not_processed_late(config) -> None:
-    from spotterd.data import Frame
-    from spotterd.service.detect import Detect
+def frame(seq: int, *, live: bool, release=lambda: None) -> Frame:
+    stream_ns = 1 if live else seq
+    return Frame("a", seq, 1, stream_ns, 1, np.zeros((64, 96, 3), np.uint8), release)
 
+
+def test_the_next_frame_is_ready_before_interpret_hears_of_the_last(config, monkeypatch) -> None:
+    frames, results = Mailbox(), Mailbox()
+    detector = detector_of(config)
+    detect = Detect(detector, frames, results, {}, Meters(0))
+    waiting = {"letterbox": [], "infer": []}
+    prepare, submit = detector.prepare, detector.backend.submit
+
+    def prepare_noting(bgr, slot):
+        waiting["letterbox"].append(len(results))
+        return prepare(bgr, slot)
+
+    def submit_noting(slot):
+        waiting["infer"].append(len(results))
+        submit(slot)
+
+    monkeypatch.setattr(detector, "prepare", prepare_noting)
+    monkeypatch.setattr(detector.backend, "submit", submit_noting)
+    for seq in (5, 6, 7):
+        frames.put_newest("a", frame(seq, live=False))
+        detect.turn()
+        if (inferred := results.take(0)) is not None:
+            assert inferred.frame.seq == seq - 1
+            inferred.release()
+    assert waiting == {"letterbox": [0, 0, 0], "infer": [0, 1, 1]}
+    detect.turn()  # no frame waits, so the last result does not either
+    last = results.take(0)
+    assert last is not None
+    assert last.frame.seq == 7
+    last.release()
+    detector.backend.close()
+
+
+def test_old_live_frames_are_dropped_not_processed_late(config) -> None:
     released: list[int] = []
     frames, results = Mailbox(), Mailbox()
     detector = detector_of(config)
     meters = Meters(0)
     detect = Detect(detector, frames, results, {"a": 1_000_000}, meters)
-    picture = np.zeros((64, 96, 3), np.uint8)
-    frames.put_newest("a", Frame("a", 0, 1, 1, 1, picture, lambda: released.append(0)))
+    frames.put_newest("a", frame(1, live=True, release=lambda: released.append(0)))
     detect.turn()
     assert released == [0]
     assert meters.snapshot(2).cameras[0].dropped == 1

@@ -63,7 +63,7 @@ class Backend(Protocol):
     device: str  # what people call it: "CPU, 2 threads", "Orin"
     precision: Precision
     model: ModelInfo
-    slots: int
+    slots: int  # two at least: one to infer, one to read
 
     def acquire(self) -> Slot:
         """A free slot; waits until one is released."""

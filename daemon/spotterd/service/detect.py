@@ -60,6 +60,7 @@ class Detect:
         self._max_age_ns = max_age_ns
         self._meters = meters
         self._flying: deque[Inferred] = deque()
+        self._landed: Inferred | None = None
         self._next: Detector | None = None
 
     def swap(self, detector: Detector) -> None:
@@ -71,15 +72,17 @@ class Detect:
         if self._next is not None:
             self._change_over(self._next)
         try:
-            frame = self._frames.take(0 if self._flying else IDLE_S)
+            frame = self._frames.take(0 if self._flying or self._landed else IDLE_S)
         except Closed:
             self._land_all()
             self._results.close()
             raise
         if frame is not None and not self._too_old(frame):
             self._launch(frame)
+        else:
+            self._hand_over()
         # One slot stays with interpret, which decodes while the next inference runs.
-        in_flight_most = max(1, self.detector.backend.slots - 1)
+        in_flight_most = self.detector.backend.slots - 1
         if self._flying and (frame is None or len(self._flying) >= in_flight_most):
             self._land()
 
@@ -98,6 +101,9 @@ class Detect:
         try:
             letterbox = self.detector.prepare(frame.bgr, slot)
             self._meters.took("letterbox", began_ns, time.monotonic_ns())
+            # Not before: interpret would hold the interpreter's lock while the cores wait for
+            # this frame. While they infer, it is free.
+            self._hand_over()
             launched_ns = time.monotonic_ns()
             backend.submit(slot)
         except BaseException:
@@ -114,11 +120,18 @@ class Detect:
             inferred.release()
             raise
         self._meters.took("infer", inferred.launched_ns, time.monotonic_ns())
-        self._results.put_in_order("detect", inferred)
+        self._hand_over()
+        self._landed = inferred
+
+    def _hand_over(self) -> None:
+        if self._landed is not None:
+            inferred, self._landed = self._landed, None
+            self._results.put_in_order("detect", inferred)
 
     def _land_all(self) -> None:
         while self._flying:
             self._land()
+        self._hand_over()
 
     def _change_over(self, detector: Detector) -> None:
         self._land_all()
