@@ -5,8 +5,8 @@ Nothing here is mutable except the pixels of a frame, which are lent (see `Frame
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
-from typing import Any, Literal, TypeAlias
+from dataclasses import dataclass
+from typing import ClassVar, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from typing_extensions import Self
 
 Image: TypeAlias = NDArray[np.uint8]  # (h, w, 3) BGR
 Floats: TypeAlias = NDArray[np.float32]
+Doubles: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
 Bools: TypeAlias = NDArray[np.bool_]
 
@@ -58,21 +59,24 @@ class Frame:
 
 
 class Columns:
-    """Parallel arrays of equal length; `[mask]`, `[indices]` or `[slice]` cut every one."""
+    """Parallel arrays of equal length; `[mask]`, `[indices]` or `[slice]` cut every one.
 
-    __slots__ = ()
+    A subclass is a dataclass with slots, so that its `__slots__` are its columns.
+    """
+
+    __slots__: ClassVar[tuple[str, ...]] = ()
 
     def __len__(self) -> int:
-        return len(getattr(self, fields(self)[0].name))  # type: ignore[arg-type]
+        return len(getattr(self, self.__slots__[0]))
 
     def __getitem__(self, rows: Bools | Ints | slice) -> Self:
-        cut: dict[str, Any] = {f.name: getattr(self, f.name)[rows] for f in fields(self)}  # type: ignore[arg-type]
-        return type(self)(**cut)
+        return type(self)(*[getattr(self, name)[rows] for name in self.__slots__])
 
     def joined(self, other: Self) -> Self:
         """These rows, then the other's."""
-        names = [f.name for f in fields(self)]  # type: ignore[arg-type]
-        return type(self)(*(np.concatenate((getattr(self, n), getattr(other, n))) for n in names))
+        return type(self)(
+            *[np.concatenate((getattr(self, n), getattr(other, n))) for n in self.__slots__]
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,13 +1,8 @@
 """How well an object can be seen."""
 
-from typing import TypeAlias
-
 import numpy as np
-from numpy.typing import NDArray
 
-from spotterd.data import Bools, Floats, Tracks
-
-Doubles: TypeAlias = NDArray[np.float64]
+from spotterd.data import Bools, Doubles, Floats, Tracks
 
 CUT = 0.5  # what a view is worth when the edge of the frame cuts it
 EDGE_PX = 2.0  # boxes nearer than this to the edge are cut by it

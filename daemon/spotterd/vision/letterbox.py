@@ -6,7 +6,7 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from spotterd.data import Floats, Image
+from spotterd.data import Doubles, Floats, Image
 
 PAD = 114  # the grey that YOLO networks are trained with
 
@@ -91,7 +91,9 @@ class Letterbox:
         cv2.split(scaled, self._planes)
         planes = reversed(self._planes) if self.preprocess.rgb else self._planes
         for plane, target in zip(planes, out[0, :, y : y + height, x : x + width], strict=True):
-            np.multiply(plane, scale, out=target)
+            # Twice as fast as one multiplication that converts: NumPy does that through a buffer.
+            np.copyto(target, plane)
+            np.multiply(target, scale, out=target)
 
     def _pad(self, out: Floats, value: np.float32) -> None:
         (x, y), (width, height) = self.offset_xy, self.size_wh
@@ -109,8 +111,18 @@ class Letterbox:
         Returns:
             (n, 4) float32, a new array.
         """
+        offset, factor, frame = self._way_back
+        there = ((xyxy - offset) * factor).astype(np.float32)
+        inside: Floats = np.minimum(np.maximum(there, 0, out=there), frame, out=there)
+        return inside
+
+    @cached_property
+    def _way_back(self) -> tuple[Doubles, Floats, Floats]:
+        """Offset, factor and frame size, for both corners."""
         # Both sides were rounded to whole pixels, so each has its own exact factor.
         factor = np.divide(self.frame_wh, self.size_wh, dtype=np.float32)
-        there = (xyxy - np.tile(self.offset_xy, 2)) * np.tile(factor, 2)
-        inside: Floats = np.clip(there, 0, np.tile(self.frame_wh, 2), dtype=np.float32)
-        return inside
+        return (
+            np.tile(np.array(self.offset_xy, np.float64), 2),
+            np.tile(factor, 2),
+            np.tile(np.array(self.frame_wh, np.float32), 2),
+        )
