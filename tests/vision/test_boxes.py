@@ -90,6 +90,7 @@ def test_corners_and_area(cxcywh, xyxy, size) -> None:
     assert area(made).tolist() == [size]
 
 
-def test_best_are_sorted_and_cut() -> None:
-    three = Detections(np.zeros((3, 4), np.float32), np.float32([0.2, 0.9, 0.5]), np.arange(3))
-    assert best(three, 2).label.tolist() == [1, 2]
+def test_best_are_sorted_and_cut_and_have_an_area() -> None:
+    boxes = np.float32([[0, 0, 1, 1], [0, 0, 1, 1], [0, 0, 1, 1], [3, 0, 3, 9]])
+    four = Detections(boxes, np.float32([0.2, 0.9, 0.5, 1.0]), np.arange(4))
+    assert best(four, 2).label.tolist() == [1, 2]

@@ -52,18 +52,26 @@ class Album:
         self._views = {
             track: view for track, view in self._views.items() if track in self._followed
         }
-        self._followed = set(tracks.id.tolist())
-        shown = tracks[tracks.confirmed & tracks.seen]
-        values = worth(shown, (bgr.shape[1], bgr.shape[0])).tolist()
-        for track, xyxy, value in zip(shown.id.tolist(), shown.xyxy, values, strict=True):
-            best = self._views.get(track)
-            if best is None or self._now_s - best.looked_s >= LOOK_EVERY_S:
-                self._views[track] = self._better(best, around(bgr, xyxy), value)
+        ids = tracks.id.tolist()
+        self._followed = set(ids)
+        shown = (tracks.confirmed & tracks.seen).nonzero()[0].tolist()
+        rows = [row for row in shown if self._is_due(ids[row])]
+        if not rows:
+            return
+        due = tracks[np.array(rows)]
+        values = worth(due, (bgr.shape[1], bgr.shape[0])).tolist()
+        for track, xyxy, value in zip(due.id.tolist(), due.xyxy, values, strict=True):
+            view = self._views.get(track)
+            self._views[track] = self._better(view, around(bgr, xyxy), value)
 
     def best(self, track: int) -> Image | None:
         """The best crop of a track; None if it was never seen confirmed."""
         view = self._views.get(track)
         return None if view is None else view.crop
+
+    def _is_due(self, track: int) -> bool:
+        view = self._views.get(track)
+        return view is None or self._now_s - view.looked_s >= LOOK_EVERY_S
 
     def _better(self, best: View | None, crop: Image, value: float) -> View:
         value *= sharpness(crop)

@@ -45,6 +45,8 @@ class Rules:
         if self._time_ns is not None:
             self._now_s += max(0, time_ns - self._time_ns) / 1e9
         self._time_ns = time_ns
+        if not (len(tracks) or self._watched):
+            return []
         quiet = local_time is not None and self.settings.is_quiet(local_time)
         events = list(self._ends(set(tracks.id.tolist()), time_ns))
         self._leaving = set(tracks.id[is_cut(tracks.xyxy, frame_wh)].tolist())

@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 from functools import lru_cache, partial
-
-import numpy as np
+from typing import cast
 
 from spotterd.data import Detections, Image
 from spotterd.inference.base import Backend, FrameSlot, Slot
-from spotterd.vision.boxes import area, best, nms
+from spotterd.vision.boxes import best, nms
 from spotterd.vision.heads import recognise
 from spotterd.vision.letterbox import PAD, Letterbox
 
@@ -62,6 +61,8 @@ class Detector:
             backend.wait(slot)
             model = backend.model
             self._head = recognise(slot.outputs, len(labels), model.input_hw, model.name)
+            # Asked once: Python takes as long to look a protocol up as to decode.
+            self._takes_frames = isinstance(slot, FrameSlot)
         finally:
             backend.release(slot)
         self._letterbox = lru_cache(FRAME_SIZES)(
@@ -73,7 +74,7 @@ class Detector:
         """Write a picture into a slot's input; the letterbox maps the answer back."""
         height, width = bgr.shape[:2]
         letterbox = self._letterbox((width, height))
-        if isinstance(slot, FrameSlot) and slot.take(bgr, letterbox):
+        if self._takes_frames and cast("FrameSlot", slot).take(bgr, letterbox):
             return letterbox
         padded = self._padding.pop(slot, None) == letterbox
         letterbox.fill(bgr, slot.input, padded=padded)
@@ -84,13 +85,14 @@ class Detector:
         """What a slot's outputs mean, in pixels of the picture, best first."""
         wanted = self.thresholds
         found = self._head.decode(slot.outputs[self._head.output][0], wanted.score)
+        if not len(found):  # most of the sky, most of the time
+            return found
         # Clipped first: boxes of a craft that fills the picture reach beyond it by as much again,
         # each in its own way, and would not overlap enough to be told for one.
-        xyxy = letterbox.to_frame(found.xyxy)
-        inside = Detections(xyxy, found.score, found.label)[np.flatnonzero(area(xyxy) > 0)]
+        clipped = Detections(letterbox.to_frame(found.xyxy), found.score, found.label)
         if self._head.overlapping:
-            return nms(inside, wanted.iou, wanted.max_detections)
-        return best(inside, wanted.max_detections)
+            return nms(clipped, wanted.iou, wanted.max_detections)
+        return best(clipped, wanted.max_detections)
 
     def run_once(self, bgr: Image) -> Detections:
         """The whole way of one picture, without threads."""

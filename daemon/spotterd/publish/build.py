@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import numpy as np
@@ -20,14 +20,14 @@ from spotterd.publish.payloads import (
     Utc,
 )
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 (UTC; text without an offset, to put a Z behind)
 
 
 def utc(wall_ns: int) -> Utc:
     """Nanoseconds since 1970 as text, e.g. `2026-11-23T10:37:49.812Z` (cut, not rounded)."""
     # Whole milliseconds as an integer: a float of seconds would lose one now and then.
     moment = _EPOCH + timedelta(milliseconds=wall_ns // 1_000_000)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return moment.isoformat(timespec="milliseconds") + "Z"
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,12 +184,16 @@ class Connection:
             self._selector.modify(sock, wanted)
         # What TLS has already decrypted does not show on the socket.
         buffered = self._endpoint.tls is not None and sock.pending() > 0  # type: ignore[attr-defined]
+        readable = buffered
         for key, events in self._selector.select(0 if buffered else timeout_s):
             if key.fileobj is self._wake:
                 self._wake.recv(4096)
-            elif events & selectors.EVENT_WRITE:
+                continue
+            readable |= bool(events & selectors.EVENT_READ)
+            if events & selectors.EVENT_WRITE:
                 self._client.loop_write()
-        self._client.loop_read()
+        if readable:
+            self._client.loop_read()
         self._client.loop_misc()
         return self._client.socket() is not None
 

@@ -8,7 +8,7 @@ from queue import SimpleQueue
 from spotterd.builder.harvest import Harvest
 from spotterd.camera.clips import ClipRecorder
 from spotterd.config.schema import Config
-from spotterd.data import Event, Frame, Image, Tracks
+from spotterd.data import Event, Frame, Image, Ints, Tracks
 from spotterd.events.pictures import Album, jpeg, whole
 from spotterd.events.rules import Rules
 from spotterd.events.settings import Settings
@@ -79,7 +79,7 @@ class View:
         seen = tracks[tracks.seen]
         self._tell_detections(frame, seen, timeline)
         self._report.frame(frame, seen, self._labels)
-        self._tell_count(tracks[tracks.confirmed])
+        self._tell_count(tracks.label[tracks.confirmed])
         self._album.look(tracks, frame.bgr, frame.stream_ns)
         local = datetime.now().astimezone().time() if self._rules.settings.quiet else None
         if self._clips is not None:
@@ -126,7 +126,7 @@ class View:
         for event in self._rules.close(reason, stream_ns):
             self._report.event(event, timeline, self._best(event))
         self._tracker.reset()
-        self._tell_count(Tracks.empty())
+        self._tell_count(Tracks.empty().label)
         self._last = None
 
     def end(self) -> None:
@@ -146,8 +146,8 @@ class View:
         if (wanted == "all" and ids) or (wanted == "changes" and changed):
             self._report.detections(frame, seen, self._labels, synced=timeline.synced)
 
-    def _tell_count(self, confirmed: Tracks) -> None:
-        count = Counter(self._labels[index] for index in confirmed.label.tolist())
+    def _tell_count(self, confirmed: Ints) -> None:
+        count = Counter(self._labels[index] for index in confirmed.tolist())
         if count != self._count:
             self._count = count
             self._report.count(self._name, count)

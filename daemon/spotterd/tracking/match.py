@@ -10,8 +10,7 @@ Buffering the Matching Space" (WACV 2023), with a margin that knows how unsure t
 import lap
 import numpy as np
 
-from spotterd.data import Bools, Ints
-from spotterd.tracking.motion import Doubles
+from spotterd.data import Bools, Doubles, Ints
 
 SAME_OBJECT = 0.6  # part of the smaller of two boxes from which they are one object
 
@@ -66,7 +65,7 @@ def assign(likeness: Doubles, least: float) -> tuple[Ints, Ints]:
     column_of, _ = lap.lapjv(
         1.0 - likeness, extend_cost=True, cost_limit=1.0 - least, return_cost=False
     )
-    rows = np.flatnonzero(column_of >= 0)
+    rows = (column_of >= 0).nonzero()[0]
     return rows, column_of[rows].astype(np.int64)
 
 

@@ -9,15 +9,11 @@ A centre is driven by random acceleration. A size has no rate: it drifts.
 """
 
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 from typing_extensions import Self
 
-from spotterd.data import Columns, Ints
-
-Doubles: TypeAlias = NDArray[np.float64]
+from spotterd.data import Columns, Doubles, Ints
 
 CENTRE_NOISE = 0.1  # spread of a detection's centre, in object sizes
 SIZE_NOISE = 0.2  # spread of its width and height, in object sizes
@@ -60,14 +56,13 @@ class Motion(Columns):
 
     def predict(self, dt_s: float, agility: float, diagonal: float) -> None:
         """Move on by `dt_s` seconds; `agility` in object sizes per second squared."""
-        size = scale_of(self.at, diagonal)
-        push = IS_CENTRE * (agility * size) ** 2 * dt_s
-        self.at[:] += dt_s * self.rate
-        self.var_at[:] += dt_s * (
-            2.0 * self.cov + dt_s * (self.var_rate + push / 3.0) + DRIFT_VARIANCE * size**2
-        )
-        self.cov[:] += dt_s * (self.var_rate + push / 2.0)
-        self.var_rate[:] += push
+        at, rate, var_at, var_rate, cov = self.at, self.rate, self.var_at, self.var_rate, self.cov
+        size2 = scale_of(at, diagonal) ** 2
+        push = (agility**2 * dt_s) * size2 * IS_CENTRE
+        at += dt_s * rate
+        var_at += dt_s * (2.0 * cov + dt_s * (var_rate + push / 3.0) + DRIFT_VARIANCE * size2)
+        cov += dt_s * (var_rate + push / 2.0)
+        var_rate += push
 
     def correct(self, rows: Ints, seen: Doubles, diagonal: float) -> None:
         """Take in what was seen (k, 4) of the tracks in these rows (k,), no row twice."""

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spotterd.data import Bools, Columns, Detections, Ints, Tracks
+from spotterd.data import Bools, Columns, Detections, Doubles, Ints, Tracks
 from spotterd.tracking.match import assign, common_shift, overlap, repeats
-from spotterd.tracking.motion import Doubles, Motion, scale_of
+from spotterd.tracking.motion import Motion, scale_of
 from spotterd.tracking.params import Params
 
 LEAST_OVERLAP = 0.2  # buffered IoU below which a detection is not this track
@@ -112,6 +112,8 @@ class Tracker:
             self._frame_wh, self._diagonal = frame_wh, math.hypot(*frame_wh)
             self.reset()
         seen, score, label = self._sightings(detections)
+        if not (len(seen) or len(self._lives)):
+            return Tracks.empty()
         strong = score >= self.params.high_score
         self._motion.predict(dt_s, self.params.agility, self._diagonal)
         self._follow_camera(seen)
@@ -131,17 +133,18 @@ class Tracker:
         """Boxes (m, 4: centre, width, height), scores, labels; without nonsense and repeats."""
         corners = detections.xyxy.astype(np.float64)
         wh = corners[:, 2:] - corners[:, :2]
-        boxes = np.hstack((corners[:, :2] + wh / 2.0, wh))
+        boxes = np.concatenate((corners[:, :2] + wh / 2.0, wh), axis=1)
         score = detections.score.astype(np.float64)
         # A model broken by quantization says NaN, which the filters would never forget.
         sane = (wh > 0.0) & (wh < np.inf)
-        good = np.flatnonzero(sane[:, 0] & sane[:, 1] & (score >= self.params.low_score))
-        good = good[~repeats(boxes[good])]
+        good = (sane[:, 0] & sane[:, 1] & (score >= self.params.low_score)).nonzero()[0]
+        if len(good) > 1:
+            good = good[~repeats(boxes[good])]
         return boxes[good], score[good], detections.label[good]
 
     def _follow_camera(self, seen: Doubles) -> None:
         """Move all predictions along if the objects of the last frame moved off theirs alike."""
-        rows = np.flatnonzero(self._recent())
+        rows = self._recent().nonzero()[0]
         if len(rows) < 2 or len(seen) < 2:  # noqa: PLR2004 (see common_shift)
             return
         expected = self._motion.at[rows]
@@ -165,13 +168,13 @@ class Tracker:
             (~lives.confirmed, strong),
             (recent, ~strong),
         ):
-            rows, cols = np.flatnonzero(who & (column_of < 0)), np.flatnonzero(what & free)
+            rows, cols = (who & (column_of < 0)).nonzero()[0], (what & free).nonzero()[0]
             if len(rows) and len(cols):
-                at, to = assign(likeness[rows][:, cols], LEAST_OVERLAP)
+                at, to = assign(likeness[rows[:, None], cols], LEAST_OVERLAP)
                 column_of[rows[at]] = cols[to]
                 free[cols[to]] = False
-        self._associate_lone(seen, np.flatnonzero(strong), column_of)
-        rows = np.flatnonzero(column_of >= 0)
+        self._associate_lone(seen, strong.nonzero()[0], column_of)
+        rows = (column_of >= 0).nonzero()[0]
         return rows, column_of[rows]
 
     def _associate_lone(self, seen: Doubles, strong: Ints, column_of: Ints) -> None:
@@ -180,8 +183,10 @@ class Tracker:
         `common_shift` had nothing to compare its move with. It is treated as one, so that a false
         alarm, should it be one, does not throw the track.
         """
-        lone = np.flatnonzero(self._lives.confirmed & self._recent())
-        if len(lone) == len(strong) == 1 and column_of[lone[0]] < 0 and strong[0] not in column_of:
+        if len(strong) != 1 or strong[0] in column_of:
+            return
+        lone = (self._lives.confirmed & self._recent()).nonzero()[0]
+        if len(lone) == 1 and column_of[lone[0]] < 0:
             far = np.full(1, SHAKE_REACH * self._diagonal)
             if overlap(self._motion.at[lone], far, seen[strong]) >= LEAST_OVERLAP:
                 column_of[lone] = strong
@@ -194,8 +199,8 @@ class Tracker:
     def _note(self, rows: Ints, score: Doubles, label: Ints, dt_s: float) -> None:
         """Write sightings of these rows down, let them vote, and confirm who has earned it."""
         lives, params = self._lives, self.params
-        lives.age_s[:] += dt_s
-        lives.unseen_s[:] += dt_s
+        np.add(lives.age_s, dt_s, out=lives.age_s)
+        np.add(lives.unseen_s, dt_s, out=lives.unseen_s)
         lives.unseen_s[rows] = 0.0
         lives.seen[:] = False
         lives.seen[rows] = True
@@ -236,10 +241,10 @@ class Tracker:
         """A copy for others, clipped to the frame."""
         at, lives = self._motion.at, self._lives
         half = at[:, 2:] / 2.0
-        corners = np.maximum(np.hstack((at[:, :2] - half, at[:, :2] + half)), 0.0)
+        corners = np.concatenate((at[:, :2] - half, at[:, :2] + half), axis=1)
         return Tracks(
             id=lives.id.copy(),
-            xyxy=np.minimum(corners, self._frame_wh * 2).astype(np.float32),
+            xyxy=np.minimum(np.maximum(corners, 0.0), self._frame_wh * 2).astype(np.float32),
             score=lives.score.astype(np.float32),
             label=lives.label.copy(),
             confirmed=lives.confirmed.copy(),

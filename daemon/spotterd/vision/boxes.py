@@ -50,9 +50,9 @@ def nms(detections: Detections, iou_above: float, at_most: int) -> Detections:
     Returns:
         The kept ones, best first; equal scores in the order they came in.
     """
-    solid = detections[area(detections.xyxy) > 0]
-    if not len(solid):
-        return solid
+    solid = _solid(detections)
+    if len(solid) < 2:  # noqa: PLR2004 (nothing to overlap with)
+        return solid[:at_most]
     xywh = solid.xyxy.copy()
     xywh[:, 2:] -= xywh[:, :2]
     # For the few boxes of a frame, OpenCV's loop with lists is 20 times as fast as NumPy's.
@@ -63,5 +63,13 @@ def nms(detections: Detections, iou_above: float, at_most: int) -> Detections:
 
 
 def best(detections: Detections, at_most: int) -> Detections:
-    """The best ones, best first; equal scores in the order they came in."""
-    return detections[np.argsort(-detections.score, kind="stable")[:at_most]]
+    """The best ones, best first; equal scores in the order they came in.
+
+    Boxes without area are dropped.
+    """
+    solid = _solid(detections)
+    return solid[np.argsort(-solid.score, kind="stable")[:at_most]]
+
+
+def _solid(detections: Detections) -> Detections:
+    return detections[(area(detections.xyxy) > 0).nonzero()[0]]

@@ -53,7 +53,7 @@ def anchor_free(output: Floats, score: float) -> Detections:
     """YOLOv8: (4+C, N), centre and size in pixels, class scores."""
     scores = output[4:]
     best = scores.max(axis=0)
-    at = np.flatnonzero(best >= score)
+    at = (best >= score).nonzero()[0]
     return Detections(corners(output[:4, at].T), best[at], scores[:, at].argmax(axis=0))
 
 
@@ -72,7 +72,7 @@ def with_objectness(output: Floats, score: float, grid: Floats | None = None) ->
             (https://arxiv.org/abs/2107.08430), else None.
     """
     # A class score is at most 1, so objectness alone rules nearly everything out.
-    at = np.flatnonzero(output[:, 4] >= score)
+    at = (output[:, 4] >= score).nonzero()[0]
     rows = output[at]
     scores = rows[:, 5:] * rows[:, 4:5]
     best = scores.max(axis=1)
