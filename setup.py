@@ -59,6 +59,7 @@ setup(
         ("share/spotterd/systemd", _room("systemd/*")),
         ("share/spotterd/calibration", _room("calibration/*.*")),
         ("share/spotterd/engines", _room("engines/sky*")),
+        ("share/spotterd/engines/gate", _room("engines/gate/*")),
     ],
     install_requires=[
         "lapx>=0.5.9",

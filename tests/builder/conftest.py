@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from builder.models import skies, tiny
+from spotterd.builder import sources
 from spotterd.builder.pictures import check, find
 from spotterd.builder.store import Store
 from spotterd.builder.wanted import Wanted, engine_store, want
@@ -29,6 +30,18 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for path in set(find(folder)) - different:
         path.unlink()
     return folder
+
+
+@pytest.fixture(scope="session")
+def judges(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight pictures with something to see for the tiny model."""
+    return skies(tmp_path_factory.mktemp("judges"), 8, first=900)
+
+
+@pytest.fixture(autouse=True)
+def shipped_judges(judges: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """These judge instead of the ones that ship for aircraft."""
+    monkeypatch.setattr(sources, "gate_pictures", lambda: judges)
 
 
 @pytest.fixture

@@ -153,9 +153,9 @@ def sky(seed: int) -> NDArray[np.uint8]:
     return np.clip(picture, 0, 255).astype(np.uint8)
 
 
-def skies(folder: Path, count: int) -> Path:
+def skies(folder: Path, count: int, first: int = 0) -> Path:
     """A folder of different pictures."""
     folder.mkdir(parents=True, exist_ok=True)
-    for seed in range(count):
+    for seed in range(first, first + count):
         cv2.imwrite(str(folder / f"sky{seed:03d}.png"), sky(seed))
     return folder

@@ -12,9 +12,10 @@ import pytest
 from builder.models import SIDE, sky, tiny
 from spotterd.builder.graph import layout, load, prepared
 from spotterd.builder.halve import halve
+from spotterd.builder.measure import by_entropy, by_extremes, measure
 from spotterd.builder.plan import Settings, build_plan
 from spotterd.builder.quantize import for_cpu, for_tensorrt
-from spotterd.builder.ranges import Ranges, by_entropy, by_extremes, measure
+from spotterd.builder.ranges import Ranges
 from spotterd.errors import FallBackError
 from spotterd.inference.trt_world import World, find_world
 from spotterd.paths import shipped

@@ -11,11 +11,11 @@ import pytest
 from typer.testing import CliRunner
 
 from builder.models import skies, sky
-from spotterd.builder.calibration import bundled_pictures
 from spotterd.builder.harvest import KINDS, Harvest, light
 from spotterd.builder.pictures import LEAST, check, find, fingerprint, hash_of_folder, split
 from spotterd.builder.room import import_pictures
 from spotterd.builder.sheet import contact_sheet, seen_by_network
+from spotterd.builder.sources import bundled_pictures, gate_pictures
 from spotterd.builder.truth import read_picture
 from spotterd.cli.main import app
 from spotterd.config.schema import Harvest as Settings
@@ -26,6 +26,13 @@ SECOND = 10**9
 
 def distance(a: np.ndarray, b: np.ndarray) -> int:
     return (fingerprint(a) ^ fingerprint(b)).bit_count()
+
+
+def test_the_pictures_that_judge_are_many_small_and_whole() -> None:
+    files = find(gate_pictures())
+    assert len(files) == 32
+    assert all(read_picture(path).shape == (512, 640, 3) for path in files)
+    assert sum(path.stat().st_size for path in files) < 1_000_000
 
 
 def test_a_fingerprint_survives_what_does_not_change_a_picture() -> None:

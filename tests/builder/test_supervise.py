@@ -100,7 +100,7 @@ def test_a_killed_child_is_started_again_without_the_precision(
     assert log.read_text() == ";int8;"
     assert outcome.engine is not None
     assert outcome.engine.sidecar.precision == "fp32"
-    assert "more memory than there is" in outcome.engine.sidecar.refusals
+    assert "more memory than there is" in outcome.engine.sidecar.remarks
     assert "ended by SIGKILL, most likely for lack of memory" in caplog.text
     assert store.load(wanted.identity) is not None
 
@@ -133,6 +133,7 @@ class Shrinking:
     """A road that can do with less memory, once."""
 
     ladder = ("int8", "fp16", "fp32")
+    runs_models = False
 
     def smaller(self) -> "Shrinking":
         return self

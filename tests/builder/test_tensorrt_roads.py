@@ -27,6 +27,7 @@ from standins import pycuda_driver, trt10, trt11
 from standins.gpu import fresh
 
 Wanting = Callable[..., tuple[Wanted, Store]]
+LENIENT = {"recall": 0.5, "agreement": 0.5}
 WORLDS = pytest.mark.parametrize("trt", [trt10, trt11], ids=["TensorRT 10", "TensorRT 11"])
 
 
@@ -100,7 +101,7 @@ def test_a_collapse_goes_down_to_fp16(on: Wanting) -> None:
     wanted, store = on(trt11, 3000.0)
     sidecar = build(wanted, store, silent).sidecar
     assert [tried.precision for tried in sidecar.tried] == ["int8", "fp16"]
-    assert "INT8 is not used: recall" in sidecar.refusals
+    assert "INT8 is not used: recall" in sidecar.remarks
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
@@ -129,7 +130,9 @@ def test_without_pictures_the_first_world_takes_shipped_ranges_as_q_dq(
             }
         )
     )
-    wanted, store = on(trt10, calibration=str(tmp_path / "none"), gate={"recall": 0.5, "ap50": 0.5})
+    wanted, store = on(
+        trt10, calibration=str(tmp_path / "none"), gate={"recall": 0.5, "agreement": 0.5}
+    )
     sidecar = build(wanted, store, silent).sidecar
     assert sidecar.precision == "int8"
     assert sidecar.calibrated_by == "shipped ranges (entropy, 300 pictures)"
@@ -158,7 +161,7 @@ def test_without_anything_to_calibrate_by_there_is_no_int8(
     wanted, store = on(trt, calibration=str(skies(tmp_path / "few", 3)), gate={"recall": 0})
     sidecar = build(wanted, store, silent).sidecar
     assert sidecar.precision in {"fp16", "fp32"}
-    assert "INT8 is not used: there is nothing to calibrate by" in sidecar.refusals
+    assert "INT8 is not used: there is nothing to calibrate by" in sidecar.remarks
 
 
 def test_a_picture_that_vanishes_ends_int8_not_the_build(
@@ -173,7 +176,7 @@ def test_a_picture_that_vanishes_ends_int8_not_the_build(
     monkeypatch.setattr(calibration.Calibration, "inputs", gone)
     sidecar = build(wanted, store, silent).sidecar
     assert sidecar.precision == "fp16"
-    assert "INT8 is not used: the picture has gone" in sidecar.refusals
+    assert "INT8 is not used: the picture has gone" in sidecar.remarks
 
 
 def test_a_plan_of_another_version_is_another_engine(on: Wanting) -> None:

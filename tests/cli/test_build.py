@@ -45,11 +45,19 @@ def test_build_builds_once_and_says_what_it_is(config: Path) -> None:
     assert again == told | {"built": False}
     table = spotterd("build", "--config", config).stdout
     assert "loaded; nothing to build" in table
-    assert "against FP32" in table
+    assert "INT8 is proven: recall" in table
+    assert "found: square" in table
 
     forced = json.loads(spotterd("build", "--config", config, "--json", "--force").stdout)
     assert forced["built"] is True
     assert forced["key"] == told["key"]
+
+
+def test_fp32_on_onnx_runtime_needs_no_building(config: Path, tmp_path: Path) -> None:
+    told = json.loads(spotterd("build", "--config", config, "--precision", "fp32", "--json").stdout)
+    assert (told["precision"], told["built"], told["gate"]) == ("fp32", False, None)
+    assert told["path"] == str(tmp_path / "tiny.onnx")
+    assert not list((tmp_path / "state").rglob("*.json"))
 
 
 def test_build_of_nonsense(config: Path) -> None:

@@ -1,95 +1,31 @@
-"""What INT8 is calibrated by, and the ranges that come out of it.
-
-Pictures come first: the board's own, else the bundled ones. Without enough of them, the ranges that
-ship with the model; without those, there is no INT8. Never anything random.
-"""
+"""Calibrates a network: from pictures to the ranges that do best in INT8."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import onnx
 
-from spotterd.builder.gate import compare
+from spotterd.builder.agreement import compare
 from spotterd.builder.graph import load
-from spotterd.builder.pictures import check, find, split
+from spotterd.builder.measure import by_entropy, by_extremes, measure
 from spotterd.builder.progress import Report, part
 from spotterd.builder.quantize import Limits
-from spotterd.builder.ranges import Ranges, by_entropy, by_extremes, measure, parse, shipped_ranges
+from spotterd.builder.ranges import Ranges, parse
+from spotterd.builder.sources import Sources
 from spotterd.builder.store import Store
 from spotterd.builder.truth import alike, look, read_picture
 from spotterd.data import Detections, Floats
 from spotterd.errors import FallBackError
 from spotterd.inference.detector import Detector
 from spotterd.inference.onnx import OnnxBackend
-from spotterd.paths import shipped, state_dir
 
 log = logging.getLogger(__name__)
 
-Form = Callable[[onnx.ModelProto, Limits], onnx.ModelProto]
+Form: TypeAlias = Callable[[onnx.ModelProto, Limits], onnx.ModelProto]
 TRIALS = 8  # pictures on which the ways to calibrate are compared
 TRIAL_SCORE = 0.1  # low: many weak detections show more of a difference than few strong ones
-
-
-def imported_pictures() -> Path:
-    """Where `spotterd calibrate` puts the board's own pictures."""
-    return state_dir() / "calibration"
-
-
-def bundled_pictures() -> Path:
-    """The pictures that ship with spotterd."""
-    return shipped("calibration")
-
-
-def folder_in_force(configured: str | None) -> Path:
-    """Where the calibration pictures lie: as configured, else imported, else bundled."""
-    if configured:
-        return Path(configured).expanduser()
-    return imported_pictures() if find(imported_pictures()) else bundled_pictures()
-
-
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """What there is to calibrate by, and to judge with.
-
-    Attributes:
-        pictures: that calibrate; empty where there are too few.
-        held_back: pictures for the gate; the bundled ones are among them, since those show craft.
-        ranges: that ship with the model; None if there are none.
-        problem: why there are no pictures, as sentences; "" if there are.
-    """
-
-    pictures: tuple[Path, ...]
-    held_back: tuple[Path, ...]
-    ranges: Ranges | None
-    problem: str
-
-    @property
-    def words(self) -> str:
-        """For people and for the sidecar."""
-        if self.pictures:
-            return f"{len(self.pictures)} pictures"
-        if self.ranges:
-            return f"shipped ranges ({self.ranges.method}, {self.ranges.pictures} pictures)"
-        return "nothing"
-
-
-def sources(folder: Path, model: Path, model_sha256: str) -> Sources:
-    """Look at the pictures of a folder and at what ships with a model."""
-    checked = check(find(folder))
-    calibrating, held_back = split(checked.usable)
-    problem = checked.problem(folder)
-    for path, reason in checked.refused:
-        log.warning("The picture %s does not calibrate: %s", path.name, reason)
-    if folder != bundled_pictures():
-        held_back += split(check(find(bundled_pictures())).usable)[1]
-    return Sources(
-        pictures=() if problem else tuple(calibrating),
-        held_back=tuple(held_back),
-        ranges=shipped_ranges(model, model_sha256),
-        problem=problem,
-    )
 
 
 class Calibration:
@@ -127,14 +63,18 @@ class Calibration:
     def ranges(self, form: Form, report: Report) -> Ranges:
         """The ranges that do best in a form of INT8.
 
+        Those that ship with the model were measured on more pictures than are bundled, and it is
+        known what they are worth: only a board's own pictures may do better.
+
         Raises:
             FallBackError: there is nothing to calibrate by; the text is part of a sentence.
         """
+        shipped = self.found.ranges
+        if shipped is not None and not (self.found.pictures and self.found.own):
+            log.info("%s Taking the %s.", self.found.problem, self.found.words(shipped))
+            return shipped
         if not self.found.pictures:
-            if self.found.ranges is None:
-                raise FallBackError(f"there is nothing to calibrate by. {self.found.problem}")
-            log.info("%s Taking the %s.", self.found.problem, self.found.words)
-            return self.found.ranges
+            raise FallBackError(f"there is nothing to calibrate by. {self.found.problem}")
         kept = self.kept("ranges")
         ranges = parse(kept, "The cache of calibration ranges") if kept else None
         if ranges is None:
@@ -168,6 +108,8 @@ class Calibration:
         if self.found.ranges is not None:
             ways["shipped"] = self.found.ranges.ranges
         best = self._best(model, ways, form, part(report, 0.85, 1.0))
+        if best == "shipped" and self.found.ranges is not None:
+            return self.found.ranges
         return Ranges(
             model_sha256=self.reference.backend.model.sha256,
             method=best,
@@ -191,11 +133,11 @@ class Calibration:
             with self._store.workfile(".onnx") as path:
                 onnx.save(form(model, limits), path)
                 seen = self._seen_by(path, some)
-            figures = compare(wanted, seen, TRIAL_SCORE)
-            merits[name] = figures.recall + figures.ap50 - figures.score_shift
+            figures = compare(wanted, seen, TRIAL_SCORE, self.reference.labels)
+            merits[name] = figures.recall + figures.agreement - figures.score_shift
             log.info(
                 "INT8 by %s ranges: recall %.3f, AP50 %.3f, score shift %.3f on %d detections.",
-                name, figures.recall, figures.ap50, figures.score_shift, figures.reference,
+                name, figures.recall, figures.agreement, figures.score_shift, figures.reference,
             )  # fmt: skip
         return max(merits, key=lambda name: merits[name])
 

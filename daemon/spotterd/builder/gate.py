@@ -1,59 +1,131 @@
-"""The gate: does a built engine still see what the FP32 model sees? Pure.
+"""The gate: may a built engine be used in place of the FP32 model? Pure.
 
-INT8 can collapse without any error message. So the detections of a built engine on pictures that
-did not calibrate it are compared with those of the FP32 reference on the same pictures.
+INT8 can collapse without any error message, for all classes or for one. What is compared with FP32
+are counts, so the rules are those of counts (docs/decisions/gate.md): from too few objects nothing
+is proven, though a collapse shows in few.
 """
 
-from collections.abc import Sequence
+import math
+from typing import Literal, TypeAlias
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from spotterd.builder.agreement import Figures
+from spotterd.builder.proof import MOST_LOSS, Proof
 from spotterd.config.schema import Gate
-from spotterd.data import Detections, Floats, Ints
-from spotterd.vision.boxes import iou
 
-MATCH_IOU = 0.5
-LENIENT = 0.5  # the reference's boxes are looked for down to this share of the score threshold
-LEAST_REFERENCE = 4  # detections; fewer say nothing about an engine
+CHANCE = 0.05  # what would happen by chance less often than this is taken for real
+# The fewest objects in which a loss of 5 % shows with 95 % certainty: 0.95^59 < 0.05 < 0.95^58.
+# (Hanley, Lippman-Hand: "If nothing goes wrong, is everything all right?", JAMA 249, 1983.)
+LEAST_REFERENCE = 59
+CLASS_RECALL = 0.8  # an engine that finds fewer of one class has lost something
+
+Verdict: TypeAlias = Literal["proven", "not proven", "refuted"]
 
 
-class Figures(BaseModel):
-    """How an engine compares with the FP32 reference.
+class Judgement(BaseModel):
+    """What the gate says of an engine.
 
     Attributes:
-        pictures: how many were looked at.
-        reference: detections of the reference on them.
-        recall: share of these that the engine found (same class, IoU >= 0.5).
-        score_shift: mean absolute difference of the scores of matched detections.
-        ap50: average precision at IoU 0.5 with the reference's detections as the truth, mean over
-            classes weighted by their count; falls with missed and with invented objects.
-        ms: median milliseconds of one inference; reference_ms: the same of the reference.
+        verdict: "proven", or "refuted", or "not proven": nothing speaks against it, but too little
+            was seen to rely on it.
+        why: as part of a sentence, for people.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    pictures: int
-    reference: int
-    recall: float
-    score_shift: float
-    ap50: float
-    ms: float = 0.0
-    reference_ms: float = 0.0
+    verdict: Verdict
+    why: str
 
 
-def verdict(figures: Figures, floor: Gate) -> str:
-    """Why an engine must not be used, as part of a sentence; "" if it may."""
-    if figures.reference < LEAST_REFERENCE:
-        return (
-            f"the {figures.pictures} held-back pictures show only {figures.reference} objects, "
-            "too few to judge by"
+def judge(figures: Figures, floor: Gate, proof: Proof | None = None) -> Judgement:
+    """Judge an engine by what it saw here, and by what was shown of its like when it was made.
+
+    Args:
+        figures: on this machine, on pictures that did not calibrate it.
+        floor: the user's limits.
+        proof: on labelled pictures, for exactly this form of this model.
+    """
+    few = figures.reference < LEAST_REFERENCE
+    against = _shortfalls(figures, floor) if not few else _collapse(figures, floor)
+    against += lost_classes(figures, min(CLASS_RECALL, floor.recall))
+    if proof is not None and proof.enough and not proof.holds:
+        against.append(f"{proof.words}, at most {MOST_LOSS:g} less is allowed")
+    if against:
+        return Judgement(verdict="refuted", why="; ".join(against))
+    if not few:
+        return Judgement(verdict="proven", why=in_words(figures))
+    if proof is not None and proof.enough:
+        return Judgement(verdict="proven", why=f"{proof.words}; {in_words(figures)}")
+    return Judgement(
+        verdict="not proven",
+        why=f"FP32 sees {figures.reference} objects in the {figures.pictures} pictures to judge "
+        f"by, and it takes {LEAST_REFERENCE} to notice that one in twenty is lost",
+    )
+
+
+def in_words(figures: Figures) -> str:
+    """The figures in short."""
+    return (
+        f"recall {figures.recall:.3f} and AP50 {figures.agreement:.3f} with FP32's own "
+        f"{figures.reference} detections as the truth, score shift {figures.score_shift:.3f}"
+    )
+
+
+def lost_classes(figures: Figures, recall: float = CLASS_RECALL) -> list[str]:
+    """Classes of which so few are found that chance does not explain it.
+
+    One object never decides (0 of 1 happens by chance in one case of five); 0 of 2 do, and so do
+    1 of 5 or 12 of 20.
+    """
+    return [
+        f"of {count.reference} objects of class {label} only {count.found} are found"
+        for label, count in figures.per_class.items()
+        if likelihood(count.found, count.reference, recall) < CHANCE
+    ]
+
+
+def likelihood(found: int, objects: int, recall: float) -> float:
+    """How likely it is to find so few or fewer, if each is found with a probability of `recall`.
+
+    The lower tail of the binomial distribution, in logarithms: its factors leave the floats.
+    """
+    if not 0 < recall < 1:
+        return float(recall <= 0 or found == objects)
+    hit, miss = math.log(recall), math.log(1 - recall)
+    ways = math.lgamma(objects + 1)
+    return math.fsum(
+        math.exp(
+            ways
+            - math.lgamma(k + 1)
+            - math.lgamma(objects - k + 1)
+            + k * hit
+            + (objects - k) * miss
         )
-    below = [
+        for k in range(found + 1)
+    )
+
+
+def _collapse(figures: Figures, floor: Gate) -> list[str]:
+    """In few objects, only a loss that chance does not explain says something."""
+    found = sum(count.found for count in figures.per_class.values())
+    if likelihood(found, figures.reference, floor.recall) >= CHANCE:
+        return []
+    return [f"recall {figures.recall:.3f}, at least {floor.recall:g} is allowed"]
+
+
+def _shortfalls(figures: Figures, floor: Gate) -> list[str]:
+    return [
         f"{name} {value:.3f}, {word} {limit:g} is allowed"
         for name, value, limit, word, bad in (
             ("recall", figures.recall, floor.recall, "at least", figures.recall < floor.recall),
-            ("ap50", figures.ap50, floor.ap50, "at least", figures.ap50 < floor.ap50),
+            (
+                "agreement",
+                figures.agreement,
+                floor.agreement,
+                "at least",
+                figures.agreement < floor.agreement,
+            ),
             (
                 "score shift",
                 figures.score_shift,
@@ -64,89 +136,3 @@ def verdict(figures: Figures, floor: Gate) -> str:
         )
         if bad
     ]
-    return "; ".join(below)
-
-
-def compare(
-    reference: Sequence[Detections], candidate: Sequence[Detections], score: float
-) -> Figures:
-    """Compare detections picture by picture.
-
-    Args:
-        reference: of the FP32 model; those below `score` are not asked for.
-        candidate: of the engine, seen down to `LENIENT * score`, so that a small shift of a score
-            across the threshold counts as a shift and not as a loss.
-        score: the threshold in use.
-    """
-    truth = [seen[np.flatnonzero(seen.score >= score)] for seen in reference]
-    pairs = [match(wanted, found) for wanted, found in zip(truth, candidate, strict=True)]
-    asked = sum(len(wanted) for wanted in truth)
-    shifts = [
-        abs(wanted.score[w] - found.score[f])
-        for wanted, found, pair in zip(truth, candidate, pairs, strict=True)
-        for w, f in pair
-    ]
-    return Figures(
-        pictures=len(truth),
-        reference=asked,
-        recall=len(shifts) / asked if asked else 0.0,
-        score_shift=float(np.mean(shifts)) if shifts else 0.0,
-        ap50=_mean_ap(truth, candidate, pairs),
-    )
-
-
-def match(wanted: Detections, found: Detections) -> list[tuple[int, int]]:
-    """Pairs of rows (wanted, found) of one class with IoU >= 0.5; best score of `found` first."""
-    overlap = iou(wanted.xyxy, found.xyxy)
-    overlap[wanted.label[:, None] != found.label[None, :]] = 0
-    pairs: list[tuple[int, int]] = []
-    for column in np.argsort(-found.score, kind="stable"):
-        if not len(wanted):
-            break
-        row = int(np.argmax(overlap[:, column]))
-        if overlap[row, column] >= MATCH_IOU:
-            pairs.append((row, int(column)))
-            overlap[row] = 0
-    return pairs
-
-
-def _mean_ap(
-    truth: Sequence[Detections],
-    candidate: Sequence[Detections],
-    pairs: Sequence[list[tuple[int, int]]],
-) -> float:
-    """AP50 of each class of the truth, weighted by how often it occurs."""
-    if not any(len(wanted) for wanted in truth):
-        return 0.0
-    found = Detections(
-        np.concatenate([seen.xyxy for seen in candidate]),
-        np.concatenate([seen.score for seen in candidate]),
-        np.concatenate([seen.label for seen in candidate]),
-    )
-    hit = np.concatenate(
-        [
-            np.isin(np.arange(len(seen)), [column for _, column in pair])
-            for seen, pair in zip(candidate, pairs, strict=True)
-        ]
-    )
-    labels: Ints = np.concatenate([wanted.label for wanted in truth])
-    total = 0.0
-    for label, count in zip(*np.unique(labels, return_counts=True), strict=True):
-        rows = found.label == label
-        total += count * average_precision(found.score[rows], hit[rows].astype(np.float32), count)
-    return float(total / len(labels))
-
-
-def average_precision(score: Floats, hit: Floats, positives: int) -> float:
-    """Area under the precision envelope over recall (all-point interpolation, as PASCAL VOC 2010).
-
-    Args:
-        score: (n,) of all detections of one class, in any order.
-        hit: (n,) 1 where the detection matched an object, else 0.
-        positives: how many objects there are.
-    """
-    order = np.argsort(-score, kind="stable")
-    hits = np.cumsum(hit[order])
-    precision = hits / np.arange(1, len(hits) + 1)
-    envelope = np.maximum.accumulate(precision[::-1])[::-1]
-    return float(np.sum(envelope * hit[order]) / positives)

@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from spotterd.builder.agreement import LENIENT, Figures, compare
 from spotterd.builder.calibration import TRIAL_SCORE, Calibration
-from spotterd.builder.gate import LENIENT, Figures, compare, verdict
+from spotterd.builder.gate import Judgement, judge
+from spotterd.builder.made import Made
+from spotterd.builder.make import make
 from spotterd.builder.progress import Report, part
+from spotterd.builder.road import rungs
 from spotterd.builder.sidecar import Sidecar, Tried
 from spotterd.builder.store import Engine, Store
 from spotterd.builder.truth import alike, read_picture, timed
@@ -22,7 +26,6 @@ from spotterd.inference.onnx import OnnxBackend
 
 log = logging.getLogger(__name__)
 
-ORDER: tuple[Precision, ...] = ("int8", "fp16", "fp32")
 MOST_DETECTIONS = 100
 MAKING = 0.8  # share of a rung's time that making the engine takes; the rest is the gate
 OFTEN = 0.2  # what the bar leaves for the next rung: mostly the first one does
@@ -66,16 +69,6 @@ def reference_detector(wanted: Wanted) -> Detector:
     return Detector(backend, wanted.labels, lowest, wanted.detector.iou, MOST_DETECTIONS)
 
 
-def rungs(wanted: Wanted, leave_out: Sequence[Precision]) -> list[Precision]:
-    """What to try, in this order: as asked, then what is below; FP32 at the very least."""
-    asked = wanted.engines.precision
-    tries = list(wanted.road.ladder)
-    if asked != "auto":
-        below = ORDER[ORDER.index(asked) + 1 :]
-        tries = [asked, *(p for p in tries if p in below)]
-    return [p for p in tries if p not in leave_out] or ["fp32"]
-
-
 @dataclass
 class _Climb:
     """One way down the ladder."""
@@ -88,7 +81,7 @@ class _Climb:
     def down(self, leave_out: Sequence[Precision]) -> Engine:
         began = time.monotonic()
         tried = [Tried(precision=p, refused=KILLED) for p in leave_out]
-        tries = rungs(self.wanted, leave_out)
+        tries = rungs(self.wanted.engines.precision, self.wanted.road, leave_out)
         for at, precision in enumerate(tries):
             step = part(self.report, 1 - OFTEN**at, 1 - OFTEN ** (at + 1))
             with self.store.workfile(self.wanted.road.suffix) as path:
@@ -97,7 +90,7 @@ class _Climb:
                 if rung.refused:
                     log.warning("%s is not used: %s.", precision.upper(), rung.refused)
                     continue
-                sidecar = self._sidecar(tried, time.monotonic() - began)
+                sidecar = self._sidecar(tried, made, time.monotonic() - began)
                 engine = self.store.save(path if made else None, sidecar)
                 self.report(1.0, "done")
                 return engine
@@ -106,27 +99,32 @@ class _Climb:
             + "; ".join(f"{t.precision.upper()}: {t.refused}" for t in tried)
         )
 
-    def _try(self, precision: Precision, path: Path, report: Report) -> tuple[Tried, bool]:
-        """Make and judge one engine; whether `path` holds it (else the model itself is it)."""
-        road = self.wanted.road
+    def _try(self, precision: Precision, path: Path, report: Report) -> tuple[Tried, Made | None]:
+        """Make and judge one engine; None: the model itself is it."""
         try:
             making = part(report, 0, MAKING)
-            if not road.make(precision, self.calibration, path, making):
-                return Tried(precision=precision), False
+            made = make(self.wanted.road, precision, self.calibration, path, making)
+            if made is None:
+                return Tried(precision=precision), None
             figures = self._figures(precision, path, part(report, MAKING, 1.0))
         except (FallBackError, BadInputError) as error:  # the latter: a picture has vanished
-            return Tried(precision=precision, refused=str(error).rstrip(".")), False
+            return Tried(precision=precision, refused=str(error).rstrip(".")), None
         except OSError as error:
             raise RetryError(
                 f"The engine cannot be written to {self.store.folder}: {error.strerror}. "
                 "Make room there."
             ) from error
-        refused = self._refusal(precision, figures)
-        return Tried(precision=precision, refused=refused, figures=figures), True
+        judgement = judge(figures, self.wanted.engines.gate, made.proof)
+        log.info("%s is %s: %s.", precision.upper(), judgement.verdict, judgement.why)
+        refused = self._refusal(precision, figures, judgement)
+        return (
+            Tried(precision=precision, refused=refused, judgement=judgement, figures=figures),
+            made,
+        )
 
     def _figures(self, precision: Precision, path: Path, report: Report) -> Figures:
         """Of an engine on the held-back pictures."""
-        pictures = self.calibration.found.held_back
+        pictures = self.calibration.found.judging
         reference = self.calibration.reference
         backend = self.wanted.road.open(path, precision)
         try:
@@ -135,26 +133,28 @@ class _Climb:
                 alike(reference, backend),
                 pictures,
                 self.wanted.detector.score,
-                lambda done: report(done / len(pictures), f"checking {precision}, picture {done}"),
+                lambda done: report(
+                    done / len(pictures), f"comparing with FP32, picture {done} of {len(pictures)}"
+                ),
             )
         finally:
             backend.close()
 
-    def _refusal(self, precision: Precision, figures: Figures) -> str:
-        refused = verdict(figures, self.wanted.engines.gate)
-        if precision == "fp32" and figures.reference == 0:
-            return ""  # nothing to judge by, and nothing that could have been lost
-        if not refused and self.wanted.road.races and self.wanted.engines.precision == "auto":
-            return _slower(figures)
-        return refused
+    def _refusal(self, precision: Precision, figures: Figures, judgement: Judgement) -> str:
+        """Why not to use it; FP16 and FP32, and what was asked for, are used unless refuted."""
+        on_its_own = self.wanted.engines.precision == "auto"
+        if judgement.verdict == "refuted":
+            return judgement.why
+        if judgement.verdict == "not proven" and precision == "int8" and on_its_own:
+            return f"it is not proven, {judgement.why}"
+        return _slower(figures) if self.wanted.road.runs_models and on_its_own else ""
 
-    def _sidecar(self, tried: Sequence[Tried], seconds: float) -> Sidecar:
-        precision = tried[-1].precision
+    def _sidecar(self, tried: Sequence[Tried], made: Made | None, seconds: float) -> Sidecar:
         return Sidecar(
             identity=self.wanted.identity,
-            precision=precision,
+            precision=tried[-1].precision,
             tried=tuple(tried),
-            calibrated_by=self.calibration.found.words if precision == "int8" else "",
+            calibrated_by=made.calibrated_by if made else "",
             seconds=round(seconds, 2),
             built_unix=int(time.time()),
         )
@@ -182,7 +182,7 @@ def race(
             into.append(detections)
             taken.append(ms)
         seen(done)
-    figures = compare(wanted, found, score)
+    figures = compare(wanted, found, score, reference.labels)
     if not pictures:
         return figures
     return figures.model_copy(

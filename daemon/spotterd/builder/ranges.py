@@ -5,16 +5,11 @@ pictures). Both INT8 roads take them. They belong to one model, byte for byte.
 """
 
 import logging
-from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import onnx
-import onnxruntime as ort
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from spotterd.builder.entropy import Histogram
-from spotterd.builder.graph import layout, picture_input, prepared
-from spotterd.data import Floats
+from spotterd.builder.proof import Proof
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +22,7 @@ class Ranges(BaseModel):
         method: how they were found: "entropy" or "minmax".
         pictures: on how many.
         ranges: (lowest, highest) by name of the tensor.
+        proofs: what INT8 with these ranges is worth, by form; none for ranges measured on a board.
     """
 
     # Makers of models may say more about how they measured.
@@ -36,6 +32,12 @@ class Ranges(BaseModel):
     method: str
     pictures: int = Field(ge=1)
     ranges: dict[str, tuple[float, float]] = Field(min_length=1)
+    proofs: tuple[Proof, ...] = ()
+
+    def proof(self, form: str, input_hw: tuple[int, int]) -> Proof | None:
+        """What was measured of this form at this size; None where nothing was."""
+        fits = (p for p in self.proofs if (p.form, p.input_hw) == (form, input_hw))
+        return next(fits, None)
 
 
 def shipped_ranges(model: Path, model_sha256: str) -> Ranges | None:
@@ -57,58 +59,3 @@ def parse(text: bytes, origin: str) -> Ranges | None:
     except ValidationError as error:
         log.warning("%s holds no ranges (%s); it is not used.", origin, str(error).splitlines()[0])
         return None
-
-
-def measure(
-    model: onnx.ModelProto,
-    inputs: Iterable[Floats],
-    seen: Callable[[int], None] = lambda _done: None,
-) -> dict[str, Histogram]:
-    """Run pictures through a network and count every activation that INT8 may hold.
-
-    One picture at a time: the memory is that of one picture's activations, however many there are.
-
-    Args:
-        model: the FP32 network.
-        inputs: (1, 3, h, w) float32 arrays; each is used before the next is asked for.
-        seen: called with the number of pictures done.
-
-    Raises:
-        ValueError: an activation is not a finite number.
-    """
-    named = prepared(model)
-    wanted = layout(named).activations
-    known = {v.name: v for v in (*named.graph.value_info, *named.graph.output)}
-    given = {tensor.name for tensor in named.graph.output}
-    picture = picture_input(named).name
-    named.graph.output.extend(known[name] for name in wanted if name in known and name not in given)
-    options = ort.SessionOptions()
-    options.enable_cpu_mem_arena = False  # outputs are freed, not hoarded
-    options.enable_mem_pattern = False
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
-    session = ort.InferenceSession(
-        named.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    names = [tensor.name for tensor in session.get_outputs()]
-    histograms = {name: Histogram() for name in wanted}
-    for done, array in enumerate(inputs, start=1):
-        outputs = session.run(names, {picture: array})
-        for name in names[::-1]:
-            values = outputs.pop()  # freed as soon as it is counted
-            if name in histograms:
-                histograms[name].add(values)
-        if picture in histograms:
-            histograms[picture].add(array)
-        seen(done)
-    return histograms
-
-
-def by_entropy(histograms: dict[str, Histogram]) -> dict[str, tuple[float, float]]:
-    """Clipped where that distorts least."""
-    return {name: histogram.range() for name, histogram in histograms.items()}
-
-
-def by_extremes(histograms: dict[str, Histogram]) -> dict[str, tuple[float, float]]:
-    """Nothing clipped: rare, strong activations (a far craft in a wide sky) keep their height."""
-    return {name: (found.lowest, found.highest) for name, found in histograms.items()}

@@ -1,12 +1,17 @@
-"""The protocol of a road: how one runtime gets from an ONNX file to an engine of a precision."""
+"""The protocol of a road: what one runtime can do with a model on this machine.
 
+Making engines is not part of it (see `make`): that takes libraries which only the building child
+should load.
+"""
+
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
-from spotterd.builder.calibration import Calibration
-from spotterd.builder.progress import Report
 from spotterd.config.schema import Precision
 from spotterd.inference.base import Backend
+
+ORDER: tuple[Precision, ...] = ("int8", "fp16", "fp32")
 
 
 class Road(Protocol):
@@ -21,21 +26,11 @@ class Road(Protocol):
         """Of the engines' file names."""
 
     @property
-    def races(self) -> bool:
-        """An engine that is slower than the FP32 model is not used."""
+    def runs_models(self) -> bool:
+        """It runs the ONNX file itself: FP32 needs no building, and an engine must be faster."""
 
     def smaller(self) -> "Road | None":
         """The same road with less memory; None if it cannot do with less."""
-
-    def make(
-        self, precision: Precision, calibration: Calibration, out: Path, report: Report
-    ) -> bool:
-        """Build an engine; False: there is nothing to build, the model itself is the engine.
-
-        Raises:
-            FallBackError: this precision cannot be had; the text is part of a sentence.
-            OSError: the file cannot be written.
-        """
 
     def open(self, path: Path | None, precision: Precision) -> Backend:
         """Run an engine (None: the model itself).
@@ -43,3 +38,14 @@ class Road(Protocol):
         Raises:
             FallBackError: it cannot run here.
         """
+
+
+def rungs(
+    asked: Literal["auto"] | Precision, road: Road, leave_out: Sequence[Precision] = ()
+) -> list[Precision]:
+    """What to try, in this order: as asked, then what is below; FP32 at the very least."""
+    tries = list(road.ladder)
+    if asked != "auto":
+        below = ORDER[ORDER.index(asked) + 1 :]
+        tries = [asked, *(p for p in tries if p in below)]
+    return [p for p in tries if p not in leave_out] or ["fp32"]

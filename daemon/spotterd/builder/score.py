@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from spotterd.builder.gate import match
+from spotterd.builder.agreement import match
 from spotterd.builder.truth import Labelled
 from spotterd.data import Bools, Detections
 from spotterd.errors import BadInputError

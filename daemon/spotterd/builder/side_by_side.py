@@ -6,7 +6,7 @@ from statistics import median
 import cv2
 import numpy as np
 
-from spotterd.builder.gate import Figures, compare
+from spotterd.builder.agreement import Figures, compare
 from spotterd.builder.truth import timed
 from spotterd.data import Detections, Image
 from spotterd.inference.detector import Detector
@@ -62,7 +62,9 @@ class SideBySide:
 
     def figures(self) -> Figures:
         """How the engine compares over all pictures so far."""
-        found = compare(self.reference.seen, self.engine.seen, self.score)
+        found = compare(
+            self.reference.seen, self.engine.seen, self.score, self.engine.detector.labels
+        )
         return found.model_copy(update={"reference_ms": self.reference.ms, "ms": self.engine.ms})
 
 

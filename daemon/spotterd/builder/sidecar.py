@@ -2,7 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict
 
-from spotterd.builder.gate import Figures
+from spotterd.builder.agreement import Figures
+from spotterd.builder.gate import Judgement
 from spotterd.builder.identity import Identity
 from spotterd.config.schema import Precision
 
@@ -17,11 +18,13 @@ class Tried(_Record):
     Attributes:
         precision: what was built.
         refused: why it is not used, as part of a sentence; "" for the one that is.
-        figures: of the gate; none where it did not come to that, or for FP32.
+        judgement: the gate's; none where it did not come to that, or the model itself runs.
+        figures: what the gate judged by; none as above.
     """
 
     precision: Precision
     refused: str = ""
+    judgement: Judgement | None = None
     figures: Figures | None = None
 
 
@@ -56,8 +59,16 @@ class Sidecar(_Record):
         return self.tried[-1].figures if self.tried else None
 
     @property
-    def refusals(self) -> str:
-        """Why a better precision is not in use, as one sentence; "" if there is none."""
-        return " ".join(
-            f"{t.precision.upper()} is not used: {t.refused}." for t in self.tried if t.refused
-        )
+    def judgement(self) -> Judgement | None:
+        """The gate's, of the engine in use."""
+        return self.tried[-1].judgement if self.tried else None
+
+    @property
+    def remarks(self) -> str:
+        """Why a better precision is not in use, and what the gate says of this one: sentences."""
+        told = [f"{t.precision.upper()} is not used: {t.refused}." for t in self.tried if t.refused]
+        if self.judgement is not None:
+            told.append(
+                f"{self.precision.upper()} is {self.judgement.verdict}: {self.judgement.why}."
+            )
+        return " ".join(told)

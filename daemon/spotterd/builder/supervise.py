@@ -13,9 +13,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 import spotterd
-from spotterd.builder.ladder import rungs
+from spotterd.builder.road import rungs
 from spotterd.builder.store import Engine
-from spotterd.builder.wanted import Wanted, engine_store
+from spotterd.builder.wanted import Wanted
 from spotterd.builder.wire import Done, Failed, Message, Progress, Request, messages
 
 log = logging.getLogger(__name__)
@@ -98,7 +98,7 @@ class Build:
                 outcome = Outcome()
                 break
             if isinstance(last, Done):
-                engine = engine_store(self._wanted.engines).load(self._wanted.identity)
+                engine = self._wanted.find()
                 problem = "" if engine else "The engine that was built is not of this machine."
                 outcome = Outcome(engine, problem)
                 break
@@ -150,7 +150,7 @@ def after_death(request: Request, wanted: Wanted) -> Request | None:
     """What to try after a child was killed: less memory, then a lower precision, then nothing."""
     if not request.smaller and wanted.road.smaller() is not None:
         return request.model_copy(update={"smaller": True})
-    tries = rungs(wanted, request.leave_out)
+    tries = rungs(wanted.engines.precision, wanted.road, request.leave_out)
     if len(tries) == 1:
         return None
     return request.model_copy(update={"leave_out": (*request.leave_out, tries[0])})

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from spotterd.builder.calibration import Calibration
 from spotterd.builder.ladder import reference_detector
+from spotterd.builder.make import make
 from spotterd.builder.progress import Report
 from spotterd.builder.store import Store
 from spotterd.builder.wanted import Wanted
@@ -45,6 +46,6 @@ def _made(
     try:
         found = wanted.sources()
         calibration = Calibration(reference, wanted.model, found, store, wanted.calibration_key)
-        return out if wanted.road.make(precision, calibration, out, report) else None
+        return out if make(wanted.road, precision, calibration, out, report) else None
     finally:
         reference.backend.close()

@@ -8,13 +8,14 @@ from pathlib import Path
 import onnxruntime as ort
 
 from spotterd.builder import device
-from spotterd.builder.calibration import Sources, folder_in_force, sources
 from spotterd.builder.identity import Identity, hash_of_hashes
 from spotterd.builder.pictures import hash_of_folder
 from spotterd.builder.ranges import shipped_ranges
-from spotterd.builder.road import Road
+from spotterd.builder.road import rungs
 from spotterd.builder.road_onnx import OnnxRoad
 from spotterd.builder.road_tensorrt import TensorRtRoad
+from spotterd.builder.sidecar import Sidecar, Tried
+from spotterd.builder.sources import Sources, folder_in_force, sources
 from spotterd.builder.store import Engine, Store
 from spotterd.config import schema
 from spotterd.errors import FallBackError
@@ -50,12 +51,21 @@ class Wanted:
     labels: tuple[str, ...]
     detector: schema.Detector
     engines: schema.Engines
-    road: Road
+    road: OnnxRoad | TensorRtRoad
 
     @cached_property
     def calibration_key(self) -> str:
         """Of what calibration ranges depend on: neither precision nor flags."""
         return self.identity.model_copy(update={"precision": "", "flags": ()}).key
+
+    def find(self) -> Engine | None:
+        """The engine: kept, or where the road runs the model itself and no more is asked for, that.
+
+        None: it has to be built.
+        """
+        if self.road.runs_models and rungs(self.engines.precision, self.road) == ["fp32"]:
+            return Engine(None, _as_it_is(self.identity))
+        return engine_store(self.engines).load(self.identity)
 
     def sources(self) -> Sources:
         """What there is to calibrate by; looks at every picture."""
@@ -69,6 +79,18 @@ class Wanted:
             FallBackError: it cannot run here.
         """
         return self.road.open(engine.path, engine.sidecar.precision)
+
+
+def _as_it_is(identity: Identity) -> Sidecar:
+    """Nothing was built."""
+    return Sidecar(
+        identity=identity,
+        precision="fp32",
+        tried=(Tried(precision="fp32"),),
+        calibrated_by="",
+        seconds=0.0,
+        built_unix=0,
+    )
 
 
 def engine_store(engines: schema.Engines) -> Store:
@@ -87,7 +109,7 @@ def want(detector: schema.Detector, engines: schema.Engines) -> Wanted:
     labels = labels_of(info, detector.labels)
     here, runtime, road = _road(path, info, detector, engines)
     floor = engines.gate
-    flags = {"gate": f"{floor.recall:g}/{floor.ap50:g}/{floor.score_shift:g}"}
+    flags = {"gate": f"{floor.recall:g}/{floor.agreement:g}/{floor.score_shift:g}"}
     if isinstance(road, OnnxRoad):
         flags["threads"] = str(engines.threads)
     else:
@@ -123,7 +145,7 @@ def _calibrated_by(engines: schema.Engines, model: Path, model_sha256: str) -> s
 
 def _road(
     path: Path, info: ModelInfo, detector: schema.Detector, engines: schema.Engines
-) -> tuple[device.Device, str, Road]:
+) -> tuple[device.Device, str, OnnxRoad | TensorRtRoad]:
     if engines.backend != "onnxruntime":
         try:
             return _tensorrt(path, info, engines)
@@ -137,7 +159,7 @@ def _road(
 
 def _tensorrt(
     path: Path, info: ModelInfo, engines: schema.Engines
-) -> tuple[device.Device, str, Road]:
+) -> tuple[device.Device, str, OnnxRoad | TensorRtRoad]:
     world: World = need_world()
     gpu = Gpu()
     try:

@@ -29,7 +29,7 @@ def build(
     store = engine_store(settings.engines)
     if force:
         store.drop(wanted.identity)
-    built = store.load(wanted.identity) is None
+    built = wanted.find() is None
     engine = engine_of(wanted)
     told = _summary(wanted, engine, built=built)
     if as_json:
@@ -42,9 +42,7 @@ def build(
 
 def engine_of(wanted: "Wanted") -> "Engine":
     """The kept engine, or one that is built now."""
-    from spotterd.builder.wanted import engine_store
-
-    return engine_store(wanted.engines).load(wanted.identity) or _built(wanted)
+    return wanted.find() or _built(wanted)
 
 
 def _built(wanted: "Wanted") -> "Engine":
@@ -67,7 +65,7 @@ def _built(wanted: "Wanted") -> "Engine":
 
 def _summary(wanted: "Wanted", engine: "Engine", *, built: bool) -> dict[str, Any]:
     sidecar = engine.sidecar
-    figures = sidecar.figures
+    figures, judgement = sidecar.figures, sidecar.judgement
     return {
         "key": wanted.identity.key,
         "backend": wanted.identity.backend,
@@ -76,9 +74,10 @@ def _summary(wanted: "Wanted", engine: "Engine", *, built: bool) -> dict[str, An
         "seconds": sidecar.seconds,
         "bytes": sidecar.bytes or wanted.model.stat().st_size,
         "gate": figures.model_dump() if figures else None,
+        "verdict": judgement.verdict if judgement else None,
         "path": str(engine.path or wanted.model),
         "calibrated_by": sidecar.calibrated_by,
-        "refused": sidecar.refusals,
+        "remarks": sidecar.remarks,
         "identity": wanted.identity.model_dump(mode="json"),
     }
 
@@ -99,13 +98,13 @@ def _print_table(told: dict[str, Any], engine: "Engine") -> None:
     figures = engine.sidecar.figures
     if figures:
         table.add_row(
-            "against FP32",
-            f"recall {figures.recall:.3f}, AP50 {figures.ap50:.3f}, score shift "
-            f"{figures.score_shift:.3f} on {figures.reference} objects in {figures.pictures} "
-            f"pictures; {figures.ms:.1f} ms against {figures.reference_ms:.1f} ms",
+            "FP32's objects",
+            f"{figures.reference} in {figures.pictures} pictures; found: "
+            + ", ".join(f"{k} {c.found}/{c.reference}" for k, c in figures.per_class.items()),
         )
-    if told["refused"]:
-        table.add_row("note", told["refused"])
+        table.add_row("speed", f"{figures.ms:.1f} ms, FP32 {figures.reference_ms:.1f} ms")
+    if told["remarks"]:
+        table.add_row("gate", told["remarks"])
     for name in ("device", "capability", "runtime", "driver", "system"):
         if told["identity"][name]:
             table.add_row(name, told["identity"][name])

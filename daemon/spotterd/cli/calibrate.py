@@ -19,10 +19,10 @@ def calibrate(
     as_json: JsonOption = False,
 ) -> None:
     """Import pictures for INT8: checked, thinned of near-duplicates, shown on a contact sheet."""
-    from spotterd.builder.calibration import imported_pictures
     from spotterd.builder.pictures import split
     from spotterd.builder.room import import_pictures
     from spotterd.builder.sheet import contact_sheet
+    from spotterd.builder.sources import imported_pictures
     from spotterd.config.load import load
     from spotterd.inference.model import inspect
     from spotterd.inference.open import model_path

@@ -69,7 +69,7 @@ def _chosen(wanted: "Wanted", precision: str | None) -> "Precision":
     sidecar = engine_of(wanted).sidecar
     if sidecar.precision == "fp32":
         raise BadInputError(
-            f"The engine in use is FP32 itself. {sidecar.refusals} "
+            f"The engine in use is FP32 itself. {sidecar.remarks} "
             "See how INT8 does all the same with --precision int8."
         )
     return sidecar.precision
@@ -101,8 +101,8 @@ def _tell(both: "SideBySide", chosen: "Precision", out: Path, *, as_json: bool) 
     faster = figures.reference_ms / figures.ms if figures.ms else 0.0
     print(
         f"{figures.pictures} pictures, {figures.reference} objects seen by FP32.\n"
-        f"{chosen.upper()} finds {figures.recall:.1%} of them, AP50 {figures.ap50:.3f}; "
-        f"scores differ by {figures.score_shift:.3f} on average.\n"
+        f"{chosen.upper()} finds {figures.recall:.1%} of them, AP50 against them is "
+        f"{figures.agreement:.3f}, scores differ by {figures.score_shift:.3f} on average.\n"
         f"FP32 {figures.reference_ms:.1f} ms, {chosen.upper()} {figures.ms:.1f} ms an inference: "
         f"{faster:.2f} times as fast.\nLook at them in {out}."
     )

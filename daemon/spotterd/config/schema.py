@@ -96,7 +96,9 @@ class Gate(Section):
     """How near a built engine must come to the FP32 model to be used."""
 
     recall: Fraction = Field(0.95, description="share of the FP32 model's detections it finds")
-    ap50: Fraction = Field(0.9, description="AP50 with the FP32 model's detections as the truth")
+    agreement: Fraction = Field(
+        0.9, description="AP50 with the FP32 model's detections as the truth"
+    )
     score_shift: Fraction = Field(0.05, description="mean change of a score, at most")
 
 

@@ -44,6 +44,28 @@ class Stamped(Payload):
     clock_synced: bool = Field(description="false: do not trust `ts`, the clock was never set")
 
 
+class FoundOfClass(Payload):
+    """Objects of one class in the pictures of the gate."""
+
+    reference: int = Field(description="seen by the FP32 model")
+    found: int = Field(description="of these, seen by the engine")
+
+
+class GateInfo(Payload):
+    """How the built engine compares with the FP32 model, whose detections stand for the truth."""
+
+    verdict: Literal["proven", "not proven", "refuted"]
+    why: str = Field(description="for people")
+    pictures: int = Field(description="looked at by both")
+    reference: int = Field(description="objects that the FP32 model sees in them")
+    recall: float = Field(description="share of these that the engine finds")
+    agreement: float = Field(description="AP50 with the FP32 model's detections as the truth")
+    score_shift: float = Field(description="mean change of a score")
+    per_class: dict[str, FoundOfClass]
+    ms: float = Field(description="median milliseconds of one inference")
+    reference_ms: float = Field(description="the same of FP32 on ONNX Runtime")
+
+
 class EngineInfo(Payload):
     """What runs the model."""
 
@@ -51,7 +73,7 @@ class EngineInfo(Payload):
     backend: str = Field(description="onnxruntime or tensorrt")
     device: str = Field(description="e.g. CPU (4 threads), Orin")
     precision: Literal["fp32", "fp16", "int8"]
-    gate: dict[str, float] | None = Field(None, description="accuracy of the engine against FP32")
+    gate: GateInfo | None = Field(None, description="none where the FP32 model itself runs")
 
 
 class ModelInfo(Payload):

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, TypeAlias
 
-from spotterd.builder.calibration import imported_pictures
 from spotterd.builder.harvest import harvest_folder
 from spotterd.builder.room import import_pictures
+from spotterd.builder.sources import imported_pictures
 from spotterd.errors import BadInputError, RetryError, SpotterdError
 from spotterd.publish.base import Incoming
 from spotterd.publish.payloads import ResponsePayload

@@ -72,12 +72,12 @@ class EngineKeeper:
         self._build: Build | None = None
 
     def open(self) -> Loaded:
-        """The wanted engine if it is in the store, else the plain model on ONNX Runtime.
+        """The wanted engine if it needs no building, else the plain model on ONNX Runtime.
 
         Raises:
             BadInputError: the model, its labels or the options cannot be used.
         """
-        engine = engine_store(self._config.engines).load(self._wanted.identity)
+        engine = self._wanted.find()
         if engine is not None:
             try:
                 return self._loaded(engine)

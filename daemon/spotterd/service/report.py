@@ -26,6 +26,7 @@ from spotterd.publish.payloads import (
     EngineInfo,
     EngineOfEvent,
     EventPayload,
+    GateInfo,
     HealthPayload,
     InfoPayload,
     ModelInfo,
@@ -86,7 +87,6 @@ class Report:
         """What runs here."""
         backend, model = loaded.detector.backend, loaded.detector.backend.model
         height, width = model.input_hw
-        figures = loaded.engine.sidecar.figures if loaded.engine else None
         self._engine = EngineOfEvent(key=loaded.key, precision=backend.precision)
         payload = InfoPayload(
             **self.origin.stamp(_now()),
@@ -102,7 +102,7 @@ class Report:
                 backend=backend.name,
                 device=backend.device,
                 precision=backend.precision,
-                gate=figures.model_dump() if figures else None,
+                gate=_gate(loaded),
             ),
             cameras=tuple(cameras),
         )
@@ -250,6 +250,14 @@ class Report:
 
 def _now() -> Moment:
     return Moment(time.time_ns(), time.monotonic_ns(), clock_synced())
+
+
+def _gate(loaded: Loaded) -> GateInfo | None:
+    """What the gate found of the engine that runs."""
+    sidecar = loaded.engine.sidecar if loaded.engine else None
+    if sidecar is None or sidecar.judgement is None or sidecar.figures is None:
+        return None
+    return GateInfo(**sidecar.judgement.model_dump(), **sidecar.figures.model_dump())
 
 
 def _versions() -> dict[str, str]:

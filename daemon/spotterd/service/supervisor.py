@@ -223,6 +223,8 @@ class Daemon:
         if loaded.engine is None:
             self._facts.building = "Building the engine"
             keeper.build()
+        else:
+            self._rebuilt("")  # nothing to build, as FP32 on ONNX Runtime
         try:
             return self._watch(pipeline, limit_s)
         finally:
@@ -236,10 +238,10 @@ class Daemon:
         self._report.info(loaded, tuple(self._config.cameras))
         self._announce()
         backend = loaded.detector.backend
-        refused = loaded.engine.sidecar.refusals if loaded.engine else ""
+        remarks = loaded.engine.sidecar.remarks if loaded.engine else ""
         self._facts.running = (
             f"Watching with {backend.model.name} ({backend.precision}) on {backend.name}, "
-            f"{backend.device}. {refused}".strip()
+            f"{backend.device}. {remarks}".strip()
         )
 
     def _announce(self) -> None:
