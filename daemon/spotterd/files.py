@@ -11,7 +11,7 @@ TEMPORARY = ".tmp-"  # what such files are called until they are whole
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def whole(path: Path, mode: int = 0o644) -> Iterator[Path]:
     """A temporary path to write to; it becomes `path` when the block ends well, else vanishes.
 
     Synced to the disk before the rename, and the directory after it: a power cut leaves the old
@@ -26,7 +26,7 @@ def whole(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        temporary.chmod(0o644)
+        temporary.chmod(mode)
         sync(temporary)
         temporary.replace(path)
         sync(path.parent)
@@ -41,13 +41,13 @@ def sweep(folder: Path) -> None:
             left.unlink(missing_ok=True)
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Write a small file that is whole or not there.
 
     Raises:
         OSError: disk full, no permission, ...
     """
-    with whole(path) as temporary:
+    with whole(path, mode) as temporary:
         temporary.write_bytes(data)
 
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
-from spotterd.builder.ladder import build
+from spotterd.builder.ladder import build, reference_detector
 from spotterd.builder.wanted import engine_store, want
 from spotterd.builder.wire import Done, Failed, Message, Progress, Request
 from spotterd.errors import SpotterdError
@@ -67,6 +67,9 @@ def main() -> int:
 def _build(request: Request, teller: Teller) -> Message:
     try:
         wanted = want(request.detector, request.engines)
+        if request.only_look:
+            reference_detector(wanted).backend.close()
+            return Done()
         smaller = wanted.road.smaller() if request.smaller else None
         wanted = replace(wanted, road=smaller or wanted.road)
         build(wanted, engine_store(request.engines), teller.progress, request.leave_out)

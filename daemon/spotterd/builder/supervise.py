@@ -17,6 +17,8 @@ from spotterd.builder.road import rungs
 from spotterd.builder.store import Engine
 from spotterd.builder.wanted import Wanted
 from spotterd.builder.wire import Done, Failed, Message, Progress, Request, messages
+from spotterd.config.schema import Detector, Engines
+from spotterd.errors import BadInputError
 
 log = logging.getLogger(__name__)
 
@@ -118,23 +120,55 @@ class Build:
             if self._cancelled:
                 return None, 0
             self._child = _started()
-        child = self._child
-        last: Message | None = None
-        with child:
-            assert child.stdin is not None  # noqa: S101 (for the type checker: both are pipes)
-            assert child.stdout is not None  # noqa: S101
-            try:
-                child.stdin.write(request.model_dump_json() + "\n")
-                child.stdin.flush()
-            except BrokenPipeError:  # it died at once; its status tells
-                return None, child.wait()
-            for line in child.stdout:
-                message = _parsed(line)
-                if isinstance(message, Progress):
-                    self._on_progress(message)
-                elif message is not None:
-                    last = message
+        with self._child as child:
+            last = _conversed(child, request, self._on_progress)
         return last, child.returncode
+
+
+def look(detector: Detector, engines: Engines, limit_s: float) -> None:
+    """See in a child whether a model from a stranger can be used: it loads, and its head is known.
+
+    A file made to crash whoever reads it, or to take all memory, takes only the child along.
+
+    Raises:
+        BadInputError: it cannot; says why.
+    """
+    request = Request(detector=detector, engines=engines, only_look=True)
+    with _started() as child:
+        patience = threading.Timer(limit_s, child.kill)
+        patience.start()
+        last = _conversed(child, request, lambda _progress: None)
+        child.wait()
+        patience.cancel()
+    if isinstance(last, Failed):
+        raise BadInputError(last.reason)
+    if last is None:
+        why = _death(child.returncode)
+        raise BadInputError(
+            f"The model does not load within {limit_s:g} s, or cannot at all: {why}"
+        )
+
+
+def _conversed(
+    child: "subprocess.Popen[str]", request: Request, on_progress: Callable[[Progress], None]
+) -> Message | None:
+    """Send a request and listen to the child's end; its last message but progress."""
+    assert child.stdin is not None  # noqa: S101 (for the type checker: both are pipes)
+    assert child.stdout is not None  # noqa: S101
+    try:
+        child.stdin.write(request.model_dump_json() + "\n")
+        child.stdin.flush()
+    except BrokenPipeError:  # it died at once; its status tells
+        child.wait()
+        return None
+    last: Message | None = None
+    for line in child.stdout:
+        message = _parsed(line)
+        if isinstance(message, Progress):
+            on_progress(message)
+        elif message is not None:
+            last = message
+    return last
 
 
 def _started() -> subprocess.Popen[str]:

@@ -19,12 +19,14 @@ class Request(_Message):
         engines: as said.
         smaller: do with less memory.
         leave_out: precisions that killed an earlier child.
+        only_look: build nothing, only see whether the model can be used.
     """
 
     detector: Detector
     engines: Engines
     smaller: bool = False
     leave_out: tuple[Precision, ...] = ()
+    only_look: bool = False
 
 
 class Progress(_Message):
