@@ -19,11 +19,14 @@ EXTRAS = {
     "nvidia-ci": ["tensorrt-rtx-cu13-libs==1.7.1.116", "tensorrt-rtx-cu13-bindings==1.7.1.116"],
     # Figures of discrete GPUs, and of Thor.
     "nvml": ["nvidia-ml-py>=12"],
+    # Signatures of delivered models (wheels for aarch64, and in Debian and Ubuntu).
+    "signed": ["cryptography>=41"],
 }
 EXTRAS["test"] = [
     *EXTRAS["demo"],
     *EXTRAS["eval"],
     *EXTRAS["metrics"],
+    *EXTRAS["signed"],
     "hypothesis>=6.100",
     "jinja2>=3.1",  # renders the templates for Home Assistant as it does
     "import-linter>=2.0",

@@ -29,7 +29,7 @@ wheels=$tree/usr/lib/spotterd/wheels
 "$python" -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir "$wheels" .
 if [ "${1:-}" = --vendor ]; then
     "$python" -m pip download --quiet --disable-pip-version-check --dest "$wheels" \
-        --only-binary=:all: --find-links "$wheels" 'spotterd[metrics,nvml]'
+        --only-binary=:all: --find-links "$wheels" 'spotterd[metrics,nvml,signed]'
     touch "$tree/usr/lib/spotterd/vendored"
     architecture=$(dpkg --print-architecture)
     depends=$("$python" -c 'import sys; a, b = sys.version_info[:2]

@@ -284,6 +284,26 @@ class Web(Section):
     port: int = Field(8377, ge=1, le=65535, description="TCP port")
 
 
+class Models(Section):
+    """Models that are delivered over the network."""
+
+    max_mb: int = Field(200, ge=1, le=10_000, description="larger ones are refused, MiB")
+    public_key: str | None = Field(
+        None, description="PEM file of an Ed25519 key; where set, only signed models are taken"
+    )
+    ca_file: str | None = Field(
+        None, description="CA certificate of your server; none: the system's"
+    )
+    download_s: float = Field(3600.0, gt=0, description="a download ends after this")
+    canary_s: float = Field(600.0, gt=0, description="a new model is on trial for this long")
+    canary_latency: float = Field(
+        1.5, ge=1, description="its frames may take this many times as long as before"
+    )
+    canary_objects: float = Field(
+        5.0, ge=1, description="it may see this many times more or fewer objects than before"
+    )
+
+
 class Remote(Section):
     """Changes from afar. Not remotely writable."""
 
@@ -293,6 +313,7 @@ class Remote(Section):
     probation_frames: int = Field(
         30, ge=1, le=10_000, description="frames that each camera must give within it"
     )
+    models: Models = Models()
 
 
 class Log(Section):
