@@ -103,3 +103,13 @@ def sees_dark(path: Path) -> Path:
     helper.set_model_props(model, {"names": "{0: 'airplane'}"})
     onnx.save(model, str(path))
     return path
+
+
+def sees_many(path: Path, objects: int) -> Path:
+    """As `sees_bright`, but it sees so many drones in a row, whatever it looks at."""
+    answer = np.zeros((1, 7, 126), np.float32)
+    for index in range(objects):
+        answer[0, :4, index] = (6 + 10 * index, 24, 8, 32)
+        answer[0, 6, index] = 0.9
+    names = {"names": "{0: 'airplane', 1: 'helicopter', 2: 'drone'}"}
+    return save(path, answer, metadata=names)

@@ -24,7 +24,7 @@ PARAMETERS = {
     "root": "topic root: `mqtt.root`, by default `spotter/<node>`",
     "camera": "name of a camera in the configuration",
     "event": "id of an event",
-    "verb": "what to do: ping, snapshot, logs, rebuild, recalibrate, restart",
+    "verb": "what to do: ping, snapshot, logs, rebuild, recalibrate, bench, model, restart",
     "prefix": "`publish.homeassistant.prefix`",
     "node": "name of the board",
 }
@@ -130,6 +130,14 @@ CHANNELS = (
         retain=True,
     ),
     Channel(
+        "modelStatus",
+        TOPICS.model_status,
+        "How far the last order of a model is, and which models are in use.",
+        payloads.ModelStatusPayload,
+        qos=1,
+        retain=True,
+    ),
+    Channel(
         "request",
         TOPICS.request("{verb}"),
         "Something to do now.",
@@ -140,7 +148,7 @@ CHANNELS = (
     Channel(
         "response",
         TOPICS.response("{verb}"),
-        "What came of a request.",
+        "What came of a request; before that, with QoS 0 and `progress`, how far a long one is.",
         payloads.ResponsePayload,
         qos=1,
     ),

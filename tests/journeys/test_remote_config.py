@@ -117,3 +117,16 @@ def test_home_assistant_hears_of_the_board_again_when_it_starts(
         assert "main_drone" in one.wait_for(topic)["components"]
         one.send(Message(f"{prefix}/status", b"online", qos=1))
         assert "main_drone" in one.wait_for(topic)["components"]
+
+
+def test_a_precision_that_cannot_be_built_later_is_taken_back(watching: Daemon) -> None:
+    wish(watching, 1, {"engines": {"precision": "int8"}}, token="int8")
+    told = answer(watching, 1, "rolled_back")
+    assert told["token"] == "int8"
+    assert told["config"]["engines"]["precision"] == "fp32"
+    assert [error["path"] for error in told["errors"]] == ["engines.precision"]
+    assert "INT8" in told["errors"][0]["message"]
+    watching.wait_for_state("running")
+    # Its engine, FP32 for want of better, is in the store now: known at once.
+    wish(watching, 2, {"engines": {"precision": "int8"}})
+    assert answer(watching, 2, "rolled_back")["config"]["engines"]["precision"] == "fp32"

@@ -28,7 +28,9 @@ def ask(one: Daemon, verb: str, token: str = "t", **args: Any) -> None:
 
 
 def answered(one: Daemon, verb: str, token: str = "t") -> dict[str, Any]:
-    return one.wait_for(f"response/{verb}", lambda told: told["token"] == token)
+    return one.wait_for(
+        f"response/{verb}", lambda told: told["token"] == token and told["progress"] is None
+    )
 
 
 @pytest.fixture
@@ -67,6 +69,20 @@ def test_an_engine_is_built_anew_and_from_harvested_pictures(watching: Daemon) -
     told = answered(watching, "recalibrate", "r")
     assert told["ok"], told
     assert told["result"]["pictures"] > 0
+
+
+def test_the_engine_is_measured_while_it_runs(watching: Daemon) -> None:
+    watching.wait_for("health", lambda told: told["fps"] > 1)
+    ask(watching, "bench", seconds=0.2)
+    told = answered(watching, "bench")
+    assert told["ok"], told
+    result = told["result"]
+    assert result["bare_fps"] > result["fps"] > 0
+    assert 0 < result["efficiency"] < 1, result
+    assert (result["precision"], result["backend"]) == ("fp32", "onnxruntime")
+    assert set(result["latency_ms"]) == {"p50", "p95", "p99"}
+    progress = [told["progress"] for told in watching.of("response/bench")]
+    assert progress == [0.0, None]
 
 
 def test_a_flood_costs_few_frames_and_no_memory(watching: Daemon) -> None:

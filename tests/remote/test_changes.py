@@ -32,7 +32,7 @@ class Board:
         self.changes.begin(change)
         if change.effect < Effect.STAGE:
             self.config = change.config
-            self.changes.good(change)
+            self.changes.good(change, unbuilt=False)
         return change.effect
 
     @property

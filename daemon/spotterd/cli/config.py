@@ -9,6 +9,8 @@ import typer
 from spotterd.cli import distant
 from spotterd.cli.common import ConfigOption, JsonOption
 
+OF_MODEL = (("detector", "model"), ("detector", "labels"))
+
 app = typer.Typer(
     help="Show, check and change the configuration, here or of a board.", no_args_is_help=True
 )
@@ -27,14 +29,21 @@ def show(
 
     from spotterd.config.load import Given
     from spotterd.config.merge import leaves
+    from spotterd.remote.model import with_model
+    from spotterd.remote.modelroom import ModelRoom, models_folder
     from spotterd.remote.overlay import overlay_path, read_set
 
     given, overlay = Given.read(config), read_set(overlay_path())
-    chosen = given.with_overlay(overlay)
+    own = given.with_overlay(overlay)
+    room = ModelRoom(models_folder())
+    model = room.record.in_use
+    chosen = with_model(own, model, str(room.file(model)) if model else "")
     tree = chosen.model_dump(mode="json")
     if origin:
         values = leaves(tree)
-        found = given.origins(chosen, overlay)
+        found = given.origins(own, overlay)
+        if model is not None:
+            found |= dict.fromkeys(OF_MODEL, "delivered model")
         rows = {".".join(path): (values[path], found[path]) for path in values}
         if as_json:
             named = {key: {"value": v, "origin": o} for key, (v, o) in rows.items()}

@@ -238,6 +238,39 @@ class EventPayload(Stamped):
     REPLAYED: ClassVar[tuple[bytes, bytes]] = (b'"replayed":false}', b'"replayed":true}')
 
 
+class DeliveredModel(Payload):
+    """A model file that was delivered."""
+
+    name: str
+    sha256: str
+    size: int = Field(description="bytes")
+    labels: tuple[str, ...] | None = Field(None, description="null: those in its metadata")
+
+
+class ModelStatusPayload(Stamped):
+    """`<root>/model/status`: how far the last order of a model is, and what is in use."""
+
+    schema_: Literal["spotter.model/1"] = Field("spotter.model/1", alias="schema")
+    state: Literal[
+        "idle",
+        "downloading",
+        "verifying",
+        "building",
+        "built",
+        "canary",
+        "current",
+        "rolled_back",
+        "failed",
+    ]
+    reason: str = Field("", description="what it does now; why it failed or was rolled back")
+    progress: Fraction | None = Field(None, description="of what `state` says")
+    token: str = Field("", description="of the request")
+    ordered: DeliveredModel | None = Field(None, description="what the request asked for")
+    current: DeliveredModel | None = Field(None, description="null: that of the configuration")
+    previous: DeliveredModel | None = Field(None, description="null: that of the configuration")
+    rollback: bool = Field(description="whether there is a previous one to go back to")
+
+
 class ConfigProblem(Payload):
     """One thing wrong in a configuration somebody wished for."""
 
@@ -277,4 +310,7 @@ class ResponsePayload(Payload):
     token: str
     ok: bool
     message: str = ""
+    progress: Fraction | None = Field(
+        None, description="how far a long request is, sent with QoS 0; null: this is the answer"
+    )
     result: dict[str, Any] = Field(default_factory=dict)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 _TAILS = re.compile(
     r"(?P<root>.+?)/(?P<tail>availability|info|state|health|event|event/[^/]+/snapshot"
-    r"|detections/[^/]+|camera/[^/]+/(status|count|snapshot)|config/(desired|reported)"
+    r"|model/status|detections/[^/]+|camera/[^/]+/(status|count|snapshot)|config/(desired|reported)"
     r"|(request|response)/[^/]+)"
 )
 
@@ -80,6 +80,11 @@ class Topics:
         """Out: configuration in force and what became of the last wish; retained."""
         return f"{self.root}/config/reported"
 
+    @property
+    def model_status(self) -> str:
+        """What became of the last model that was delivered; retained."""
+        return f"{self.root}/model/status"
+
     def request(self, verb: str) -> str:
         """In: something to do now; `+` for all verbs."""
         return f"{self.root}/request/{verb}"
@@ -97,4 +102,5 @@ class Topics:
     def watched(self) -> tuple[str, ...]:
         """What somebody who watches wants to hear, no pictures; the root may hold a `+`."""
         cameras = (self.camera_status("+"), self.camera_count("+"), self.detections("+"))
-        return (self.availability, self.state, self.health, self.event, *cameras)
+        told = (self.availability, self.state, self.health, self.event, self.model_status)
+        return (*told, *cameras)

@@ -16,6 +16,8 @@ from spotterd.remote.desired import (
     masked,
     merged,
     needs_restart,
+    other_engine,
+    with_engine_of,
     with_fixed_of,
 )
 from spotterd.remote.overlay import Overlay, Status, Wish
@@ -34,12 +36,14 @@ class Change:
         effect: what it takes.
         wish: who wished for it; None: config.yaml was read again.
         overlay: what it differs by from config.yaml.
+        engine: it takes another engine.
     """
 
     config: Config
     effect: Effect
     wish: Wish | None
     overlay: Tree
+    engine: bool
 
 
 class Changes:
@@ -89,7 +93,7 @@ class Changes:
         if problems:
             self.refuse(wish, problems, "rejected")
             return None
-        return Change(after, effect_of(now, after), wish, tree)
+        return Change(after, effect_of(now, after), wish, tree, other_engine(now, after))
 
     def read_again(self, given: Given, now: Config) -> Change:
         """What a new reading of config.yaml leads to from here.
@@ -103,17 +107,47 @@ class Changes:
         if late := needs_restart(now, whole):
             log.warning("Restart the daemon for the new %s.", ", ".join(late))
         after = with_fixed_of(now, whole)
-        return Change(after, effect_of(now, after), None, tree)
+        return Change(after, effect_of(now, after), None, tree, other_engine(now, after))
 
     def begin(self, change: Change) -> None:
         """Before a change is tried."""
         if change.wish:
             self._overlay.begin(change.wish, change.overlay)
 
-    def good(self, change: Change) -> None:
-        """It is in force."""
-        if change.wish:
-            self._overlay.good(change.wish, change.overlay)
+    def good(self, change: Change, *, unbuilt: bool) -> None:
+        """It is in force.
+
+        Args:
+            change: what.
+            unbuilt: its engine is still to be built; should that fail, `unbuilt` undoes it.
+        """
+        if change.wish is None:
+            return
+        if change.engine and not unbuilt:
+            self._overlay.built()
+        self._overlay.good(change.wish, change.overlay, unbuilt=change.engine and unbuilt)
+
+    def built(self) -> None:
+        """The engine that the last change asked for is in use."""
+        self._overlay.built()
+
+    def unbuilt(self, problem: Problem, now: Config) -> Config | None:
+        """The configuration with the last good engine, where a good change's cannot be built.
+
+        None where no change waits for its engine. Other changes stay.
+        """
+        waiting = self._overlay.kept.unbuilt
+        if waiting is None:
+            return None
+        tree = with_engine_of(self._overlay.kept.set, waiting.set)
+        try:
+            config = with_fixed_of(now, self._given.with_overlay(tree))
+        except InvalidConfigError as error:  # config.yaml has changed meanwhile
+            log.warning("The engine before cannot be taken again. %s", error)
+            return None
+        said = f"Version {waiting.wish.version}: {problem.message}"
+        self._overlay.undo(tree, (ConfigProblem(path=problem.path, message=said),))
+        return config
 
     def refuse(self, wish: Wish | None, problems: Sequence[Problem], status: Status) -> None:
         """It is not in force, and why."""

@@ -1,5 +1,6 @@
 """A wish for another configuration: what it says, what it would change, what it may. Pure."""
 
+import re
 from collections.abc import Iterable, Mapping
 from enum import IntEnum
 from typing import Any
@@ -42,7 +43,9 @@ _EFFECTS: tuple[tuple[tuple[str, ...], Effect], ...] = (
     (("health",), Effect.LIVE),
     (("log",), Effect.LIVE),
 )
-# Nobody far away names files of the board, but its cameras and its model.
+_BUNDLED = re.compile(r"[a-z0-9-]+|None")  # a name, no path
+_OF_ENGINE = (("detector", "model"), ("detector", "labels"), ("detector", "input_size"))
+# Nobody far away names files of the board, but its cameras.
 _LOCAL = (("cameras", "*", "credentials_file"), ("engines", "calibration"))
 
 
@@ -101,6 +104,20 @@ def changed(before: Config, after: Config) -> list[tuple[str, ...]]:
     ]
 
 
+def other_engine(before: Config, after: Config) -> bool:
+    """Whether they are for different engines."""
+    return any(path[:2] in _OF_ENGINE or path[0] == "engines" for path in changed(before, after))
+
+
+def with_engine_of(tree: Mapping[str, Any], other: Mapping[str, Any]) -> Tree:
+    """An overlay with the engine of another one, all else as it is."""
+    patch: Tree = {"engines": other.get("engines")}
+    detector = other.get("detector", {})
+    patch["detector"] = {key: detector.get(key) for _, key in _OF_ENGINE}
+    without = merged(tree, {"engines": None})
+    return merged(without, patch)
+
+
 def needs_restart(before: Config, after: Config) -> list[str]:
     """Paths that differ and are joined to things which live as long as the daemon."""
     return [".".join(path) for path in changed(before, after) if _effect(path) is Effect.FIXED]
@@ -136,6 +153,8 @@ def _why_not(path: tuple[str, ...], value: object) -> str:
     fixed = any(e is Effect.FIXED and _begins(path, pattern) for pattern, e in _EFFECTS)
     if fixed or any(_begins(path, pattern) for pattern in _LOCAL):
         return "cannot be changed remotely; change config.yaml on the board and restart"
+    if path == ("detector", "model") and not _BUNDLED.fullmatch(str(value)):
+        return "can only be a bundled model remotely; deliver others with request/model"
     if path == ("detector", "labels") and isinstance(value, str):
         return "cannot be a file remotely; give a list"
     if path[0] == "cameras" and path[-1] == "source" and str(value).startswith("gst:"):

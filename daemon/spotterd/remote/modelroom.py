@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from spotterd.errors import RetryError
-from spotterd.files import sha256_of, sync, write_whole
+from spotterd.files import sha256_of, sweep, sync, write_whole
 from spotterd.paths import state_dir
 from spotterd.remote.model import Delivered, Order, Record
 
@@ -88,6 +88,7 @@ class ModelRoom:
 
     def sweep(self) -> None:
         """Delete what neither the history nor the last order names."""
+        sweep(self._folder)
         kept = {model.sha256[:SHORT] for model in self.record.history if model is not None}
         if self.record.order is not None:
             order = self.record.order.model.sha256

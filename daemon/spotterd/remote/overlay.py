@@ -39,6 +39,18 @@ class Trial(_Saved):
     set: dict[str, Any]
 
 
+class Unbuilt(_Saved):
+    """A change in force whose engine is still to be built.
+
+    Attributes:
+        wish: that asked for it.
+        set: the overlay with the last engine that was good.
+    """
+
+    wish: Wish
+    set: dict[str, Any]
+
+
 class Kept(_Saved):
     """All that is kept.
 
@@ -47,6 +59,7 @@ class Kept(_Saved):
         wish: the last one that was answered.
         status, errors: what became of it.
         trial: what is being tried.
+        unbuilt: what waits for its engine.
     """
 
     set: dict[str, Any] = Field(default_factory=dict)
@@ -54,6 +67,7 @@ class Kept(_Saved):
     status: Status = "applied"
     errors: tuple[ConfigProblem, ...] = ()
     trial: Trial | None = None
+    unbuilt: Unbuilt | None = None
 
 
 class Overlay:
@@ -75,13 +89,26 @@ class Overlay:
         """Note that a change is tried, before it is."""
         self._write(self.kept.model_copy(update={"trial": Trial(wish=wish, set=tree)}))
 
-    def good(self, wish: Wish, tree: Tree) -> None:
-        """The change is in force, and comes back at the next start."""
-        self._write(Kept(set=tree, wish=wish))
+    def good(self, wish: Wish, tree: Tree, *, unbuilt: bool = False) -> None:
+        """The change is in force, and comes back at the next start; `unbuilt`: see `Kept`."""
+        waiting = self.kept.unbuilt
+        if unbuilt:
+            waiting = Unbuilt(wish=wish, set=waiting.set if waiting else self.kept.set)
+        self._write(Kept(set=tree, wish=wish, unbuilt=waiting))
+
+    def built(self) -> None:
+        """What waited for its engine has it."""
+        if self.kept.unbuilt is not None:
+            self._write(self.kept.model_copy(update={"unbuilt": None}))
+
+    def undo(self, tree: Tree, errors: tuple[ConfigProblem, ...]) -> None:
+        """The engine that a change waited for cannot be built."""
+        self._write(Kept(set=tree, wish=self.kept.wish, status="rolled_back", errors=errors))
 
     def bad(self, wish: Wish, status: Status, errors: tuple[ConfigProblem, ...]) -> None:
         """The wish came to nothing; what was good stays."""
-        self._write(Kept(set=self.kept.set, wish=wish, status=status, errors=errors))
+        new = {"wish": wish, "status": status, "errors": errors, "trial": None}
+        self._write(self.kept.model_copy(update=new))
 
     def _write(self, kept: Kept) -> None:
         self.kept = kept

@@ -18,13 +18,16 @@ from spotterd.remote.bucket import Bucket
 from spotterd.remote.requests import (
     MOST_LINES,
     VERB,
+    BenchArgs,
     LogsArgs,
+    ModelArgs,
     NoArgs,
     SnapshotArgs,
     arguments,
     read_request,
 )
 from spotterd.service.lines import LastLines
+from spotterd.service.update import ModelAsked
 from spotterd.version import __version__
 
 log = logging.getLogger(__name__)
@@ -33,7 +36,9 @@ REQUESTS_PER_S = 5.0
 REQUESTS_AT_ONCE = 10.0
 REFUSALS_PER_S = 1.0  # of those beyond; the rest gets no answer, answers take room on the disk
 PICTURE_S = 10.0
+TELL_S = 1.0  # between two words about progress
 Result: TypeAlias = dict[str, Any]
+Tell: TypeAlias = Callable[[float, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +56,24 @@ class PictureWanted:
 
 @dataclass(frozen=True, slots=True)
 class Rebuild:
-    """Somebody asked for a new engine; `reply` gets "" when it works, or why there is none."""
+    """Somebody asked for a new engine; `reply` gets "" when it works, or why there is none.
+
+    `tell` takes how far it is, 0..1, and what is being done; it may be called often.
+    """
 
     reply: "SimpleQueue[str]"
+    tell: Tell
 
 
-Asked: TypeAlias = Restart | PictureWanted | Rebuild
+@dataclass(frozen=True, slots=True)
+class BenchWanted:
+    """Somebody asked how fast the engine is; `reply` gets that."""
+
+    seconds: float
+    reply: "SimpleQueue[Result]"
+
+
+Asked: TypeAlias = Restart | PictureWanted | Rebuild | BenchWanted | ModelAsked
 
 
 class Answer:
@@ -109,21 +126,37 @@ class Answer:
         elif verb == "restart":
             self._say(verb, token, True, "Restarting.")
             self._post(Restart())
+        elif isinstance(args, ModelArgs):
+            self._post(ModelAsked(token, args))  # it may outlive this process, and is answered late
         elif isinstance(args, SnapshotArgs):
-            self._begin(verb, token, lambda: self._snapshot(args.camera))
+            self._begin(verb, token, lambda _tell: self._snapshot(args.camera))
+        elif isinstance(args, BenchArgs):
+            self._begin(verb, token, lambda tell: self._bench(args.seconds, tell))
         elif verb == "rebuild":
             self._begin(verb, token, self._rebuild)
         else:
             self._begin(verb, token, self._recalibrate)
 
-    def _begin(self, verb: str, token: str, work: Callable[[], Result]) -> None:
+    def _begin(self, verb: str, token: str, work: Callable[[Tell], Result]) -> None:
         """Do something long in a thread of its own."""
         if not self._long.acquire(blocking=False):
             raise RetryError("Another request is being served; ask again when it is done.")
 
+        told_s = 0.0
+
+        def tell(fraction: float, doing: str) -> None:
+            nonlocal told_s
+            if time.monotonic() - told_s >= TELL_S:
+                told_s = time.monotonic()
+                self._respond(
+                    ResponsePayload(
+                        verb=verb, token=token, ok=True, message=doing, progress=min(fraction, 1.0)
+                    )
+                )
+
         def run() -> None:
             try:
-                self._say(verb, token, True, "", **work())
+                self._say(verb, token, True, "", **work(tell))
             except SpotterdError as error:
                 self._say(verb, token, False, str(error))
             except Exception as error:  # outermost of this thread; whoever asked must hear
@@ -145,17 +178,27 @@ class Answer:
             raise BadInputError(problem)
         return {}
 
-    def _recalibrate(self) -> Result:
+    def _bench(self, seconds: float, tell: Tell) -> Result:
+        """How fast the engine is alone, and how much of that reaches the broker."""
+        tell(0.0, "measuring")
+        reply: SimpleQueue[Result] = SimpleQueue()
+        self._post(BenchWanted(seconds, reply))
+        try:
+            return reply.get(timeout=seconds + PICTURE_S)
+        except Empty:
+            raise RetryError(f"Nothing was measured within {PICTURE_S:.0f} s.") from None
+
+    def _recalibrate(self, tell: Tell) -> Result:
         imported = import_pictures(harvest_folder(), imported_pictures())
         return {
             "pictures": len(imported.room.usable),
             "new": len(imported.added),
-            **self._rebuild(),
+            **self._rebuild(tell),
         }
 
-    def _rebuild(self) -> Result:
+    def _rebuild(self, tell: Tell) -> Result:
         reply: SimpleQueue[str] = SimpleQueue()
-        self._post(Rebuild(reply))
+        self._post(Rebuild(reply, tell))
         problem = reply.get()
         if problem:
             raise RetryError(problem)

@@ -11,20 +11,10 @@ import psutil
 from spotterd.config.load import Given
 from spotterd.config.schema import Config
 from spotterd.health.meters import Figures
-from spotterd.inference.detector import Detector
+from spotterd.service.bare import Bare, bare
 from spotterd.service.engine import EngineKeeper
 from spotterd.service.supervisor import Daemon
 from spotterd.service.systemd import Notifier
-
-WARM_UP = 3  # inferences before the clock starts
-
-
-@dataclass(frozen=True, slots=True)
-class Bare:
-    """The backend alone, fed with the same input again and again."""
-
-    fps: float
-    median_ms: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +61,9 @@ def rounds(
     measured = []
     for number in range(count):
         progress(number / count, "the bare backend")
-        bare = _bare(config, seconds)
+        alone = _bare(config, seconds)
         progress((number + 0.5) / count, "camera to broker")
-        measured.append(Round(bare, _whole(config, seconds)))
+        measured.append(Round(alone, _whole(config, seconds)))
     progress(1.0, "")
     return measured
 
@@ -87,26 +77,9 @@ def middle(measured: list[Round]) -> Round:
 def _bare(config: Config, seconds: float) -> Bare:
     detector = EngineKeeper(config, lambda _news: None).open().detector
     try:
-        return _loop(detector, seconds)
+        return bare(detector, seconds)
     finally:
         detector.backend.close()
-
-
-def _loop(detector: Detector, seconds: float) -> Bare:
-    backend = detector.backend
-    slot = backend.acquire()
-    took_s = []
-    for _ in range(WARM_UP):
-        backend.submit(slot)
-        backend.wait(slot)
-    began_s = last_s = time.perf_counter()
-    while last_s - began_s < seconds:
-        backend.submit(slot)
-        backend.wait(slot)
-        now_s = time.perf_counter()
-        took_s.append(now_s - last_s)
-        last_s = now_s
-    return Bare(len(took_s) / (last_s - began_s), statistics.median(took_s) * 1e3)
 
 
 def _whole(config: Config, seconds: float) -> Whole:

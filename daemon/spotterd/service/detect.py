@@ -7,13 +7,14 @@ applies the rules and sends, while the next inference runs.
 
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from spotterd.data import Frame
 from spotterd.health.meters import Meters
 from spotterd.inference.base import Slot
 from spotterd.inference.detector import Detector
+from spotterd.service.bare import Bare, bare
 from spotterd.service.mailbox import Closed, Mailbox
 from spotterd.service.stage import IDLE_S
 from spotterd.vision.letterbox import Letterbox
@@ -62,13 +63,20 @@ class Detect:
         self._flying: deque[Inferred] = deque()
         self._landed: Inferred | None = None
         self._next: Detector | None = None
+        self._bench: tuple[float, Callable[[Bare], None]] | None = None
 
     def swap(self, detector: Detector) -> None:
         """Use another detector from the next frame on; the old backend is closed by the thread."""
         self._next = detector
 
+    def ask_bench(self, seconds: float, reply: Callable[[Bare], None]) -> None:
+        """Before the next frame, measure the backend alone; any thread may ask."""
+        self._bench = (seconds, reply)
+
     def turn(self) -> None:
         """Start one inference if a frame waits, and collect the oldest when it is time."""
+        if self._bench is not None:
+            self._measure(*self._bench)
         if self._next is not None:
             self._change_over(self._next)
         try:
@@ -132,6 +140,11 @@ class Detect:
         while self._flying:
             self._land()
         self._hand_over()
+
+    def _measure(self, seconds: float, reply: Callable[[Bare], None]) -> None:
+        self._bench = None
+        self._land_all()
+        reply(bare(self.detector, seconds))
 
     def _change_over(self, detector: Detector) -> None:
         self._land_all()

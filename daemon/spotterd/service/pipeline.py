@@ -18,6 +18,7 @@ from spotterd.events.settings import Settings
 from spotterd.health.cooling import Thinning
 from spotterd.health.meters import Meters
 from spotterd.inference.detector import Detector
+from spotterd.service.bare import Bare
 from spotterd.service.detect import Detect, Inferred
 from spotterd.service.engine import thresholds
 from spotterd.service.interpret import Interpret
@@ -151,6 +152,10 @@ class Pipeline:
             self._views[name].ask_picture(reply)
         else:
             reply.put(f"There is no camera '{name}'; there are {', '.join(self._views)}.")
+
+    def ask_bench(self, seconds: float, reply: Callable[[Bare], None]) -> None:
+        """Measure the backend alone for so long, between two frames."""
+        self._detect.ask_bench(seconds, reply)
 
     def adopt(self, config: Config) -> None:
         """Go by another configuration from the next frame on, without losing one.

@@ -23,6 +23,7 @@ from spotterd.publish.build import Origin, Timeline
 from spotterd.publish.homeassistant import Announcement
 from spotterd.publish.mqtt import MqttLink
 from spotterd.publish.payloads import (
+    DeliveredModel,
     EngineInfo,
     EngineOfEvent,
     EventPayload,
@@ -30,12 +31,14 @@ from spotterd.publish.payloads import (
     HealthPayload,
     InfoPayload,
     ModelInfo,
+    ModelStatusPayload,
     Payload,
     ReportedPayload,
     ResponsePayload,
     StatePayload,
 )
 from spotterd.publish.topics import Topics
+from spotterd.remote.model import Delivered, Record
 from spotterd.service.condition import State
 from spotterd.service.engine import Loaded
 from spotterd.version import __version__
@@ -52,6 +55,9 @@ class Report:
         link: takes the messages.
         window: what the local page shows.
         keep: takes name and JPEG of every event picture, to be kept on disk; must not block.
+
+    Attributes:
+        objects: seen in all frames so far; counted by the thread that finishes frames.
     """
 
     def __init__(
@@ -70,6 +76,7 @@ class Report:
         self._track_ids: dict[str, Iterator[int]] = {}
         self._keep = keep
         self._engine: EngineOfEvent | None = None
+        self.objects = 0
 
     def state(self, state: State, reason: str, built: Progress | None) -> None:
         """What the daemon is doing; and how far a build is, where there is one."""
@@ -115,7 +122,25 @@ class Report:
     def response(self, payload: ResponsePayload) -> None:
         """What came of a request."""
         topic = self.topics.response(payload.verb)
-        self._link.send(Message(topic, payload.to_bytes(), qos=1))
+        # Progress is a running figure: it need not be kept while the broker is away.
+        qos = 1 if payload.progress is None else 0
+        self._link.send(Message(topic, payload.to_bytes(), qos=qos))
+
+    def model(self, record: Record, progress: float | None, doing: str) -> None:
+        """How far the last order of a model is."""
+        order, previous = record.order, record.history[1:]
+        payload = ModelStatusPayload(
+            **self.origin.stamp(_now()),
+            state=record.phase.value,
+            reason=record.reason or doing,
+            progress=None if progress is None else round(progress, 3),
+            token=order.token if order else "",
+            ordered=_told(order.model if order else None),
+            current=_told(record.current),
+            previous=_told(previous[0] if previous else None),
+            rollback=bool(previous),
+        )
+        self._retain(self.topics.model_status, payload)
 
     def home_assistant(self, loaded: Loaded, config: Config) -> None:
         """Announce the board to Home Assistant."""
@@ -183,6 +208,7 @@ class Report:
 
     def frame(self, frame: Frame, seen: Tracks, labels: tuple[str, ...]) -> None:
         """A finished frame, for people who look at the local page right now."""
+        self.objects += len(seen)
         self._window.put_frame(frame, seen, labels)
 
     def track_ids(self, camera: str) -> Iterator[int]:
@@ -258,6 +284,10 @@ def _gate(loaded: Loaded) -> GateInfo | None:
     if sidecar is None or sidecar.judgement is None or sidecar.figures is None:
         return None
     return GateInfo(**sidecar.judgement.model_dump(), **sidecar.figures.model_dump())
+
+
+def _told(model: Delivered | None) -> DeliveredModel | None:
+    return None if model is None else DeliveredModel(**model.model_dump())
 
 
 def _versions() -> dict[str, str]:

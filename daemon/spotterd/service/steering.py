@@ -13,8 +13,11 @@ from spotterd.publish.payloads import DesiredPayload, ReportedPayload
 from spotterd.remote.changes import Change, Changes
 from spotterd.remote.desired import Effect
 from spotterd.remote.probation import Probation
+from spotterd.service.engine import EngineNews, EngineReady, Loaded, NoEngine
 
 log = logging.getLogger(__name__)
+
+ENGINE = "engines.precision"  # what a build that fails is told about
 
 
 @dataclass(slots=True)
@@ -33,17 +36,24 @@ class Steering:
         changes: judges and keeps them.
         config: to begin with.
         tell: publishes what became of a change.
+        applied: a configuration with the model that is in use.
 
     Attributes:
         config: in force.
     """
 
     def __init__(
-        self, changes: Changes, config: Config, tell: Callable[[ReportedPayload], None]
+        self,
+        changes: Changes,
+        config: Config,
+        tell: Callable[[ReportedPayload], None],
+        applied: Callable[[Config], Config],
     ) -> None:
         self._changes = changes
         self._tell = tell
+        self._applied = applied
         self.config = config
+        self._unbuilt = False
         self._trial: _Trial | None = None
 
     @property
@@ -53,11 +63,11 @@ class Steering:
 
     def tell(self) -> None:
         """Say which configuration is in force."""
-        self._tell(self._changes.reported(self.config))
+        self._tell(self._changes.reported(self._applied(self.config)))
 
     def unreadable(self, sentence: str) -> None:
         """Answer what is no wish at all."""
-        self._tell(self._changes.unreadable(sentence, self.config))
+        self._tell(self._changes.unreadable(sentence, self._applied(self.config)))
 
     def wish(self, desired: DesiredPayload, adopt: Callable[[Config], None]) -> bool:
         """Take in a wish.
@@ -108,22 +118,54 @@ class Steering:
         why = probation.failed(now_s, done, trouble)
         return bool(why) and self.back(why)
 
+    def engine(self, loaded: Loaded) -> bool:
+        """What detects now; True: it is not what a change promised, and a new pipeline is due."""
+        self._unbuilt = loaded.engine is None
+        if loaded.engine is None:
+            return False
+        asked, sidecar = self.config.engines.precision, loaded.engine.sidecar
+        if asked in {"auto", sidecar.precision}:
+            if self._trial is None:
+                self._changes.built()
+            return False
+        return self._no_engine(sidecar.remarks or f"{asked.upper()} could not be built.")
+
+    def news(self, news: EngineNews) -> bool:
+        """How a build goes; as `engine`."""
+        if isinstance(news, EngineReady):
+            return self.engine(news.loaded)
+        return isinstance(news, NoEngine) and self._no_engine(news.problem)
+
     def passed(self) -> None:
         """The change works: it is kept."""
         if self._trial is not None:
-            self._changes.good(self._trial.change)
+            self._changes.good(self._trial.change, unbuilt=self._unbuilt)
             self._trial = None
             log.info("The new configuration is in force.")
             self.tell()
 
-    def back(self, why: str) -> bool:
+    def back(self, why: str, path: str = "") -> bool:
         """Leave a change that does not work; False where nothing is on probation."""
         if self._trial is None:
             return False
         trial, self._trial = self._trial, None
         log.warning("The configuration before is taken again. %s", why)
-        self._changes.refuse(trial.change.wish, [Problem("", why)], "rolled_back")
+        self._changes.refuse(trial.change.wish, [Problem(path, why)], "rolled_back")
         self.config = trial.before
+        self.tell()
+        return True
+
+    def _no_engine(self, why: str) -> bool:
+        """A build came to less than was asked for; True where a change goes back for it."""
+        if not why:
+            return False  # it was ended
+        if self._trial is not None and self._trial.change.engine:
+            return self.back(why, ENGINE)
+        config = self._changes.unbuilt(Problem(ENGINE, why), self.config)
+        if config is None:
+            return False
+        log.warning("The engine before is taken again. %s", why)
+        self.config = config
         self.tell()
         return True
 
@@ -140,7 +182,7 @@ class Steering:
             self._changes.refuse(change.wish, [Problem("", str(error))], "rejected")
         else:
             self.config = change.config
-            self._changes.good(change)
+            self._changes.good(change, unbuilt=False)
         self.tell()
         return False
 
