@@ -160,10 +160,10 @@ def _road(
 def _tensorrt(
     path: Path, info: ModelInfo, engines: schema.Engines
 ) -> tuple[device.Device, str, OnnxRoad | TensorRtRoad]:
-    world: World = need_world()
-    gpu = Gpu()
+    gpu = Gpu()  # first: to load TensorRT takes 120 MiB, also where there is nothing to run it on
     try:
         here = device.of_gpu(gpu)
     finally:
         gpu.close()
+    world: World = need_world()
     return here, world.name, TensorRtRoad(world, path, info, engines)

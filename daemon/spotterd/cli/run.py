@@ -26,10 +26,12 @@ def run(
 ) -> None:
     """Watch the sky and report over MQTT, until told to stop."""
     from spotterd.config.load import Given
+    from spotterd.memory import share_arenas
     from spotterd.service.journal import set_up_logging
     from spotterd.service.supervisor import NEVER, Daemon
     from spotterd.service.systemd import Notifier
 
+    share_arenas()
     set_up_logging("info")  # until the configuration is known
     faulthandler.enable()  # systemd's watchdog sends SIGABRT: every thread's stack in the journal
     chosen: dict[str, Any] = {}
