@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export SPOTTERD_STATE_DIR ?= $(CURDIR)/out/state
 
-.PHONY: help demo test check bench deb pycuda vm-test fault-test kill-test systemd-test arm64-test homeassistant-test clean
+.PHONY: help demo test check bench deb pycuda vm-test fault-test kill-test systemd-test arm64-test homeassistant-test page-bench clean
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
@@ -35,9 +35,10 @@ pycuda: .venv/.test ## the true pycuda without a GPU: build it (minutes, once), 
 	@tools/pycuda.sh
 	@$(BIN)/python -m pytest tests/gpu $(ARGS)
 
-vm-test: out/vm/disk.ext4 ## a V4L2 camera that breaks in every way, in a virtual machine (root, 10 min)
+vm-test: out/vm/disk.ext4 ## a V4L2 camera that breaks in every way, a build without memory, in a VM (root, 15 min)
 	@tools/setup.sh vm
 	@tests/vm/run.sh out/vm tests/vm/cycles.py
+	@tests/vm/run.sh out/vm tests/vm/memory.py
 
 out/vm/disk.ext4: tests/vm/image.sh | .venv/.test
 	@tools/setup.sh vm
@@ -65,6 +66,9 @@ HOMEASSISTANT ?= $(CURDIR)/out/homeassistant
 homeassistant-test: .venv/.test ## a real Home Assistant makes entities of us (Python 3.13, mosquitto)
 	@tools/homeassistant.sh $(HOMEASSISTANT)
 	@SPOTTERD_HOMEASSISTANT=$(HOMEASSISTANT)/bin/python $(BIN)/python -m pytest -s tests/publish/test_real_homeassistant.py $(ARGS)
+
+page-bench: .venv/.test ## the frame rate that two viewers of the local page leave (4 min, an idle machine)
+	@$(BIN)/python tests/journeys/viewers.py $(ARGS)
 
 clean: ## remove the environment and everything made here
 	rm -rf .venv out build dist daemon/*.egg-info

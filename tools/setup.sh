@@ -65,7 +65,8 @@ systemd)
     need systemd-test mmdebstrap:mmdebstrap systemd-nspawn:systemd-container nsenter:util-linux
     ;;
 arm64)
-    need arm64-test mmdebstrap:mmdebstrap qemu-aarch64-static:qemu-user-static unshare:util-linux
+    need arm64-test mmdebstrap:mmdebstrap qemu-aarch64-static:qemu-user-static \
+        arch-test:arch-test unshare:util-linux
     ;;
 *)
     echo "usage: setup.sh venv demo|test | mosquitto | vm | systemd | arm64" >&2

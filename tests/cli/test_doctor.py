@@ -36,7 +36,7 @@ def test_a_problem_is_exit_1_with_its_remedy(tmp_path: Path) -> None:
     code, out = run("--config", written(tmp_path, free_port(), "/nowhere.mp4"))
     assert code == 1
     assert "/nowhere.mp4 is not there" in out
-    assert "is the broker running?" in " ".join(out.split())
+    assert "check that the broker runs" in " ".join(out.split())
     assert "→" in out
 
 

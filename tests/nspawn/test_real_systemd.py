@@ -125,7 +125,7 @@ def test_journal_entries_have_fields(running: Container) -> None:
 def test_stop_is_quick_and_says_goodbye(running: Container) -> None:
     began = time.monotonic()
     running.sh("systemctl stop spotterd")
-    assert time.monotonic() - began < 5  # 1.6 s on a quiet machine
+    assert time.monotonic() - began < 3
     assert running.show("Result")["Result"] == "success"
     assert running.out(f"{SUBSCRIBE} -C 1 -W 5 | head -1") == "spotter/jet1/availability stopped"
 
@@ -171,6 +171,14 @@ def test_a_frozen_stage_leads_to_a_restart(running: Container, stage: str) -> No
     assert f"{stage} made no progress" in said
     assert "Watchdog timeout" in running.out("journalctl -u spotterd --no-pager")
     assert "Fatal Python error: Aborted" in said  # the stacks of all threads
+
+
+def test_a_frozen_main_thread_leads_to_a_restart(running: Container) -> None:
+    override(running, "WatchdogSec=4")
+    pid = main_pid(running)
+    with frozen([running.outer_pid(pid)]):  # the thread that has the number of its process
+        running.wait(f"test $(systemctl show spotterd -P MainPID) != {pid}", 30)
+    running.wait("systemctl show spotterd -p StatusText | grep -q 'Watching with'", 60)
 
 
 def test_a_frozen_process_leads_to_a_restart(running: Container) -> None:

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Builds the machine of `make vm-test`: Debian with its own kernel (vivid: virtual V4L2 cameras) and
-# what the camera room imports. usage: image.sh DIR     about 5 minutes, 3 GB sparse; needs root
+# what the daemon imports. usage: image.sh DIR     about 5 minutes, 3 GB sparse; needs root
 set -eu
 out=$1
 here=$(cd "$(dirname "$0")" && pwd)
@@ -23,11 +23,10 @@ mkdir -p "$root/share" "$root/etc/systemd/system/multi-user.target.wants"
 ln -sf ../job.service "$root/etc/systemd/system/multi-user.target.wants/job.service"
 
 # Wheels for the guest's Python, whatever the host's is; headless, since there is no display.
-"${PYTHON:-python3}" -m pip install --quiet --disable-pip-version-check --no-deps --only-binary=:all: \
+"${PYTHON:-python3}" -m pip install --quiet --disable-pip-version-check --only-binary=:all: \
     --python-version 3.11 --platform manylinux_2_28_x86_64 --platform manylinux2014_x86_64 \
     --target "$root/opt/site" \
-    'numpy<2.3' opencv-python-headless pydantic pydantic-core annotated-types typing-extensions \
-    typing-inspection PyYAML
+    'numpy<2.3' opencv-python-headless pydantic PyYAML lapx onnx onnxruntime paho-mqtt psutil rich typer
 
 cp "$root"/boot/vmlinuz-* "$out/vmlinuz"
 cp "$root"/boot/initrd.img-* "$out/initrd.img"

@@ -10,7 +10,8 @@ checkout=$(cd "$(dirname "$0")/../.." && pwd)
 share=$out/share
 rm -rf "$share"
 mkdir -p "$share"
-cp -r "$checkout/daemon" "$job" "$share"
+cp -r "$checkout/daemon" "$checkout/systemd" "$checkout/calibration" "$checkout/tests/tiny_models.py" \
+    "$job" "$share"
 cat >"$share/job.sh" <<JOB
 cd /share
 PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=/share/daemon:/opt/site timeout 500 python3 -u $(basename "$job") $* >said 2>&1

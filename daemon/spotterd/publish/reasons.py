@@ -20,7 +20,7 @@ _WORDS = {
     0x8A: "we are banned",
     0x8B: "it is shutting down",
     0x8D: "it heard nothing from us for too long",
-    0x8E: "another client took over our client id; are there two boards with the same node name?",
+    0x8E: "another client took over our client id; see that no two boards have the same node name",
     0x90: "it does not accept the topic",
     0x93: "too many messages under way",
     0x95: "the message is larger than it takes",
@@ -46,13 +46,13 @@ def of_network(error: OSError) -> str:
             "check mqtt.ca_file and the host name in mqtt.url"
         )
     if isinstance(error, ssl.SSLError):
-        return f"TLS failed ({error.reason or error}); is this the broker's TLS port?"
+        return f"TLS failed ({error.reason or error}); check that this is the broker's TLS port"
     if isinstance(error, socket.gaierror):
         return "its host name cannot be resolved; check mqtt.url and the network"
     if isinstance(error, ConnectionRefusedError):
-        return "nothing listens there; is the broker running?"
+        return "nothing listens there; check that the broker runs"
     if isinstance(error, ConnectionResetError):
-        return "it hung up at once; is the port right (mqtts:// wants the broker's TLS port)?"
+        return "it hung up at once; check the port (mqtts:// wants the broker's TLS port)"
     if isinstance(error, TimeoutError):
         return "it does not answer"
     return error.strerror or str(error)

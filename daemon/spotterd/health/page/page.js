@@ -3,6 +3,7 @@
 
 const byId = (id) => document.getElementById(id);
 const NOW_MS = 2000;
+const UNKNOWN = "–";
 
 function make(tag, className, text) {
   const node = document.createElement(tag);
@@ -12,7 +13,7 @@ function make(tag, className, text) {
 }
 
 const show = (value, unit, digits = 0) =>
-  value === null || value === undefined ? "–" : `${value.toFixed(digits)}${unit}`;
+  value === null || value === undefined ? UNKNOWN : `${value.toFixed(digits)}${unit}`;
 
 function span(seconds) {
   const units = [["d", 86400], ["h", 3600], ["min", 60]];
@@ -99,19 +100,19 @@ function showNumbers({ figures, machine }) {
   const numbers = [
     ["Frames/s", show(figures.fps, "", 1)],
     ["Latency p50 / p95", figures.latency
-      ? `${figures.latency.p50_ms.toFixed(0)} / ${figures.latency.p95_ms.toFixed(0)} ms` : "–"],
+      ? `${figures.latency.p50_ms.toFixed(0)} / ${figures.latency.p95_ms.toFixed(0)} ms` : UNKNOWN],
     ["Running for", span(figures.uptime_s)],
     ["Caught errors", String(figures.errors), figures.errors > 0],
     ["Processor", show(host.cpu_percent, " %")],
     ["GPU", show(board.gpu_percent, " %")],
     ["Power", show(board.power_w, " W", 1)],
-    ["Power mode", board.power_mode || "–"],
+    ["Power mode", board.power_mode || UNKNOWN],
     ["Memory of spotterd", show(host.process_rss_mib, " MiB")],
     ["Memory free", show(host.ram_available_mib, " MiB")],
-    ["Disk free", host.disk_free_mib === undefined ? "–" : show(host.disk_free_mib / 1024, " GiB", 1)],
+    ["Disk free", host.disk_free_mib === undefined ? UNKNOWN : show(host.disk_free_mib / 1024, " GiB", 1)],
     ["Clock", host.clock_synced ? "synchronised" : "not synchronised", host.clock_synced === false],
-    ["Slowed down by", (board.throttled_by || []).join(", ") || "nothing", (board.throttled_by || []).length > 0],
-  ];
+    ["Slowed down by", (board.throttled_by || []).join(", ") || UNKNOWN, true],
+  ].filter(([, value]) => value !== UNKNOWN); // what this machine does not tell takes no room
   byId("numbers").replaceChildren(...numbers.map(([name, value, bad]) => {
     const pair = make("div");
     pair.append(make("dt", "", name), make("dd", bad ? "bad" : "", value));
