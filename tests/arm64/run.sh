@@ -45,6 +45,9 @@ unshare --mount sh -euc '
     mount --bind /dev "$1/dev"
     mount -t proc proc "$1/proc"
     exec chroot "$1" /bin/sh /job.sh' sh "$root" | tee "$dir/said"
-grep -q "^Detections in " "$dir/said"
-! grep -q "^Detections in .*none" "$dir/said"
-echo "arm64-test: passed"
+if grep "^Detections in " "$dir/said" | grep -qv none; then
+    echo "arm64-test: passed"
+else
+    echo "arm64-test: FAILED; see $dir/said" >&2
+    exit 1
+fi

@@ -1,7 +1,7 @@
 """The process that builds: `python -m spotterd.builder.child`, started by `supervise`.
 
 A request comes in on stdin, messages go out on stdout, logs on stderr. It ends when stdin does, so
-it never outlives the daemon, however that dies; and it offers itself first when memory runs out.
+it never outlives the daemon, however that dies.
 """
 
 import logging
@@ -11,7 +11,6 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import TextIO
 
 from spotterd.builder.ladder import build, reference_detector
@@ -21,7 +20,7 @@ from spotterd.errors import SpotterdError
 
 log = logging.getLogger(__name__)
 
-NICE = 10  # serving goes on meanwhile, on the same cores
+NICE = 10
 ORPHANED = 3
 ETA_FROM = 0.05  # fraction done before the time left can be guessed
 EVERY_S = 0.25
@@ -94,11 +93,9 @@ def _end_with_stdin() -> None:
 
 
 def _step_back() -> None:
-    """Give the daemon precedence: for the CPU, and for the memory when there is too little."""
+    """Give the daemon precedence: serving goes on meanwhile, on the same cores."""
     with suppress(OSError):
         os.nice(NICE)
-    with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -175,9 +176,14 @@ def _started() -> subprocess.Popen[str]:
     # The child imports the very spotterd that runs here, however this one was found.
     here = str(Path(spotterd.__file__).parents[1])
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([here, os.environ.get("PYTHONPATH", "")])}
-    return subprocess.Popen(  # noqa: S603 (our own module)
+    child = subprocess.Popen(  # noqa: S603 (our own module)
         COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env
     )
+    # When memory runs out, it goes first. Said here: until it could say so itself, after seconds of
+    # imports, the daemon would be the larger one.
+    with suppress(OSError):
+        Path(f"/proc/{child.pid}/oom_score_adj").write_text("1000", encoding="ascii")
+    return child
 
 
 def after_death(request: Request, wanted: Wanted) -> Request | None:
