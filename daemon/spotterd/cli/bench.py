@@ -10,7 +10,7 @@ from spotterd.cli.common import ConfigOption, JsonOption, progress
 
 if TYPE_CHECKING:
     from spotterd.config.schema import Config
-    from spotterd.service.bench import Round
+    from spotterd.service.bench import Memory, Round
 
 
 def bench(
@@ -29,7 +29,7 @@ def bench(
     """Measure the daemon, camera to broker, against the bare backend, side by side in one run."""
     from spotterd.config.load import load
     from spotterd.publish.broker import DemoBroker
-    from spotterd.service.bench import rounds
+    from spotterd.service.bench import memory, rounds
 
     told = {}
     with DemoBroker() as broker:
@@ -42,7 +42,8 @@ def bench(
             settings = load(config, tree)
             became = _built_before(settings)
             with progress(f"measuring {name}") as show:
-                told[name] = _told(rounds(settings, seconds, count, show), became)
+                measured = rounds(settings, seconds, count, show)
+            told[name] = _told(measured, memory(settings, seconds), became)
     if as_json:
         print(json.dumps({"source": source, "precisions": told}))
     else:
@@ -60,7 +61,7 @@ def _built_before(settings: "Config") -> str:
     return engine_of(want(settings.detector, settings.engines)).sidecar.precision
 
 
-def _told(measured: "list[Round]", became: str) -> dict[str, Any]:
+def _told(measured: "list[Round]", held: "Memory", became: str) -> dict[str, Any]:
     from spotterd.service.bench import middle
 
     median = middle(measured)
@@ -78,7 +79,8 @@ def _told(measured: "list[Round]", became: str) -> dict[str, Any]:
             s.name: {"p50": round(s.took.p50_ms, 2), "p99": round(s.took.p99_ms, 2)}
             for s in figures.stages
         },
-        "rss_mib": round(median.whole.rss_mib, 1),
+        "rss_mib": round(held.rss_mib, 1),
+        "peak_rss_mib": round(held.peak_mib, 1),
     }
 
 
@@ -92,7 +94,9 @@ def _print(name: str, told: dict[str, Any]) -> None:
     print(f"  CPU ms a frame outside inference {told['cpu_ms_outside_inference']}: {by_thread}")
     for stage, took in told["stages_ms"].items():
         print(f"  {stage:<15} p50 {took['p50']:8.2f} ms, p99 {took['p99']:8.2f} ms")
-    print(f"  resident memory {told['rss_mib']} MiB (of this process, which also measures)")
+    print(
+        f"  resident memory {told['rss_mib']} MiB of `spotterd run`, {told['peak_rss_mib']} at most"
+    )
 
 
 def _plot(told: dict[str, Any], path: Path) -> None:

@@ -56,6 +56,7 @@ class Figures:
         fps: finished frames per second, all cameras together, over the window.
         latency: capture to publish; None where no frame was finished in the window.
         cameras, stages, queues: by name, in order of name.
+        cpu_s: CPU seconds that stages have told of since the start, by name.
         errors: exceptions that reached the outermost loop of a thread.
     """
 
@@ -64,6 +65,7 @@ class Figures:
     latency: Percentiles | None
     cameras: tuple[CameraFigures, ...]
     stages: tuple[StageFigures, ...]
+    cpu_s: dict[str, float]
     queues: tuple[QueueFigures, ...]
     errors: int
 
@@ -115,6 +117,7 @@ class Meters:
         self._done: Counter[str] = Counter()
         self._latencies: dict[str, _Samples] = {}
         self._stages: dict[str, _Samples] = {}
+        self._cpu_ns: Counter[str] = Counter()
         self._queues: dict[str, Callable[[], int]] = {}
         self._errors = 0
 
@@ -138,6 +141,11 @@ class Meters:
         """A stage worked on one frame from `began_ns` until now."""
         with self._lock:
             self._stages.setdefault(stage, _Samples()).add(now_ns, now_ns - began_ns)
+
+    def spent(self, stage: str, cpu_ns: int) -> None:
+        """A stage had its thread on a CPU for so long."""
+        with self._lock:
+            self._cpu_ns[stage] += cpu_ns
 
     def error(self) -> None:
         """An exception reached the outermost loop of a thread."""
@@ -164,6 +172,7 @@ class Meters:
                 for name, kept in sorted(self._stages.items())
                 if (young := kept.young(since_ns))
             )
+            cpu_s = {name: spent_ns / NS for name, spent_ns in self._cpu_ns.items()}
             errors = self._errors
         return Figures(
             uptime_s=(now_ns - self._started_ns) / NS,
@@ -171,6 +180,7 @@ class Meters:
             latency=percentiles(latencies) if latencies else None,
             cameras=cameras,
             stages=stages,
+            cpu_s=cpu_s,
             queues=depths,
             errors=errors,
         )

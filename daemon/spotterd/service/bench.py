@@ -1,20 +1,29 @@
 """How much of the backend's speed reaches the broker, measured side by side in one run."""
 
+import re
 import statistics
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 
-import psutil
+import yaml
 
 from spotterd.config.load import Given
 from spotterd.config.schema import Config
+from spotterd.errors import RetryError
 from spotterd.health.meters import Figures
 from spotterd.service.bare import Bare, bare
 from spotterd.service.engine import EngineKeeper
+from spotterd.service.ledger import Ledger
 from spotterd.service.supervisor import Daemon
 from spotterd.service.systemd import Notifier
+
+START_S = 5.0  # until a daemon works, generously
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +33,27 @@ class Whole:
     Attributes:
         fps: frames that went the whole way, per second.
         cpu_ms: CPU time a frame outside of inference, by thread.
-        rss_mib: resident memory of the process at the end.
         figures: the daemon's own meters at the end.
     """
 
     fps: float
     cpu_ms: dict[str, float]
-    rss_mib: float
     figures: Figures
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Resident memory of a process, now and at most."""
+
+    rss_mib: float
+    peak_mib: float
+
+    @classmethod
+    def of(cls, pid: int) -> "Memory":
+        """As the kernel tells it."""
+        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+        kib = dict(re.findall(r"^(VmRSS|VmHWM):\s*(\d+) kB$", status, re.MULTILINE))
+        return cls(int(kib["VmRSS"]) / 1024, int(kib["VmHWM"]) / 1024)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +128,12 @@ def _whole(config: Config, seconds: float) -> Whole:
     if failure:
         raise failure[0]
     frames = max(1, ended.done - began.done)
-    cpu_ms = {
-        name: (s - began.cpu_s.get(name, 0.0)) * 1e3 / frames for name, s in ended.cpu_s.items()
-    }
-    letterbox = next((s.took.p50_ms for s in ended.figures.stages if s.name == "letterbox"), 0.0)
-    cpu_ms["letterbox"] = letterbox
+    infer_s = ended.figures.cpu_s["infer"] - began.figures.cpu_s.get("infer", 0.0)
+    outside_s = ended.ledger.since(began.ledger, infer_s)
     return Whole(
-        (ended.done - began.done) / (ended.at_s - began.at_s), cpu_ms, ended.rss_mib, ended.figures
+        (ended.done - began.done) / (ended.at_s - began.at_s),
+        {name: s * 1e3 / frames for name, s in outside_s.items()},
+        ended.figures,
     )
 
 
@@ -120,29 +141,32 @@ def _whole(config: Config, seconds: float) -> Whole:
 class _Sample:
     at_s: float
     done: int
-    cpu_s: dict[str, float]
-    rss_mib: float
+    ledger: Ledger
     figures: Figures
 
     @classmethod
     def take(cls, daemon: Daemon) -> "_Sample":
         figures = daemon.figures()
-        process = psutil.Process()
-        return cls(
-            time.perf_counter(),
-            sum(camera.done for camera in figures.cameras),
-            _cpu_by_thread(process),
-            process.memory_info().rss / 2**20,
-            figures,
-        )
+        done = sum(camera.done for camera in figures.cameras)
+        return cls(time.perf_counter(), done, Ledger.now(), figures)
 
 
-def _cpu_by_thread(process: psutil.Process) -> dict[str, float]:
-    """CPU seconds of the threads with Python names; `detect` runs the inference and is left out."""
-    names = {thread.native_id: thread.name for thread in threading.enumerate()}
-    spent: dict[str, float] = {}
-    for thread in process.threads():
-        name = names.get(thread.id)
-        if name and name not in ("detect", "MainThread"):
-            spent[name] = spent.get(name, 0.0) + thread.user_time + thread.system_time
-    return spent
+def memory(config: Config, seconds: float) -> Memory:
+    """Let a plain `spotterd run` work for so long, and look at its memory.
+
+    Raises:
+        RetryError: it ended by itself.
+    """
+    with NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as file:
+        yaml.safe_dump(config.model_dump(mode="json", exclude_unset=True), file)
+        file.flush()
+        command = [sys.executable, "-m", "spotterd", "run", "--config", file.name]
+        child = subprocess.Popen(command, stderr=subprocess.DEVNULL)  # noqa: S603 (ourselves)
+        try:
+            child.wait(START_S + seconds)
+        except subprocess.TimeoutExpired:
+            return Memory.of(child.pid)
+        finally:
+            child.terminate()
+            child.wait()
+    raise RetryError("The daemon that was to be measured ended; `spotterd run` will tell why.")

@@ -113,7 +113,9 @@ class Detect:
             # this frame. While they infer, it is free.
             self._hand_over()
             launched_ns = time.monotonic_ns()
+            cpu_ns = time.thread_time_ns()
             backend.submit(slot)
+            self._meters.spent("infer", time.thread_time_ns() - cpu_ns)
         except BaseException:
             backend.release(slot)
             frame.release()
@@ -122,11 +124,13 @@ class Detect:
 
     def _land(self) -> None:
         inferred = self._flying.popleft()
+        cpu_ns = time.thread_time_ns()
         try:
             inferred.detector.backend.wait(inferred.slot)
         except BaseException:
             inferred.release()
             raise
+        self._meters.spent("infer", time.thread_time_ns() - cpu_ns)
         self._meters.took("infer", inferred.launched_ns, time.monotonic_ns())
         self._hand_over()
         self._landed = inferred
