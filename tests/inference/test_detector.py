@@ -1,5 +1,8 @@
 """From a picture to detections on ONNX Runtime, with a model whose answers are known."""
 
+import os
+import subprocess
+import sys
 import threading
 import tracemalloc
 import weakref
@@ -12,6 +15,7 @@ import onnxruntime as ort
 import pytest
 from onnx import helper, numpy_helper
 
+import spotterd
 import tiny_models
 from spotterd.config.schema import Detector as DetectorConfig
 from spotterd.config.schema import Engines
@@ -90,6 +94,31 @@ def test_outputs_of_one_slot_survive_the_next_inference(detector, backend) -> No
     assert len(detector.decode(second, box)) == 0
     backend.release(first)
     backend.release(second)
+
+
+GROWTH = """
+import psutil
+from spotterd.inference.onnx import OnnxBackend
+from spotterd.inference.open import model_path
+def rss(): return psutil.Process().memory_info().rss >> 20
+before = []
+for turn in range(4):
+    backend = OnnxBackend(model_path("sky"), threads=1)
+    loaded = rss()
+    backend.close()
+    before.append(rss())
+print(before[-1] - before[0], loaded - before[-1])
+"""
+
+
+def test_closing_gives_the_memory_back() -> None:
+    source = str(Path(spotterd.__file__).parents[1])
+    env = os.environ | {"PYTHONPATH": source}
+    run = [sys.executable, "-c", GROWTH]
+    done = subprocess.run(run, env=env, capture_output=True, text=True, check=True)
+    growth_mib, given_back_mib = map(int, done.stdout.split())
+    assert growth_mib < 20, "a swap of engines leaves nothing behind"
+    assert given_back_mib > 15
 
 
 def test_closing_frees_the_network_and_may_be_repeated(tmp_path) -> None:

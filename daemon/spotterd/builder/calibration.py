@@ -24,7 +24,7 @@ from spotterd.inference.onnx import OnnxBackend
 log = logging.getLogger(__name__)
 
 Form: TypeAlias = Callable[[onnx.ModelProto, Limits], onnx.ModelProto]
-TRIALS = 8  # pictures on which the ways to calibrate are compared
+TRIALS = 16  # pictures on which the ways to calibrate are compared
 TRIAL_SCORE = 0.1  # low: many weak detections show more of a difference than few strong ones
 
 
@@ -71,7 +71,7 @@ class Calibration:
         """
         shipped = self.found.ranges
         if shipped is not None and not (self.found.pictures and self.found.own):
-            log.info("%s Taking the %s.", self.found.problem, self.found.words(shipped))
+            log.info("Calibrating by %s. %s", self.found.words(shipped), self.found.problem)
             return shipped
         if not self.found.pictures:
             raise FallBackError(f"there is nothing to calibrate by. {self.found.problem}")
