@@ -40,7 +40,8 @@ def repeats(boxes: Doubles) -> Bools:
     area = _area(wh)
     both = _shared(boxes[:, None, :2] - boxes[None, :, :2], wh[:, None], wh[None, :])
     same = both > SAME_OBJECT * np.minimum(area[:, None], area[None, :])
-    marks: Bools = np.asarray(np.triu(same, k=1).any(axis=0))
+    rank = np.arange(len(boxes))
+    marks: Bools = np.logical_or.reduce(same & (rank[:, None] < rank), axis=0)
     return marks
 
 
