@@ -10,6 +10,7 @@ import yaml
 from brokers import Broker, Mosquitto, free_port
 from helpers import shared
 from journeys.daemon import Daemon, daemon, run
+from spotterd.service.bench import Memory
 
 FRAMES = 45
 
@@ -73,6 +74,11 @@ def test_sigterm_says_stopped_and_leaves_nothing(watching: Daemon) -> None:
     status, stderr = watching.end()
     assert status == 0
     assert "Traceback" not in stderr
+
+
+def test_a_plain_run_takes_less_than_300_mb(watching: Daemon) -> None:
+    watching.wait_for("health", lambda health: health["cameras"]["main"]["frames"] > 1)
+    assert Memory.of(watching.process.pid).peak_mib < 300e6 / 2**20
 
 
 def test_kill_leaves_the_last_will(watching: Daemon) -> None:

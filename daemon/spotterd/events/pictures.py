@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from spotterd.data import Detections, Floats, Image, Tracks
 from spotterd.events.views import worth
@@ -94,7 +95,13 @@ def sharpness(bgr: Image) -> float:
     """Edges for the contrast there is: about 0 for a blur, above 1 for a crisp object."""
     gray = cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY)
     edges = cv2.Laplacian(gray, cv2.CV_16S)
-    return float(edges.std() / (gray.std() + 1.0))
+    # A craft that fills a full HD picture: 3.5 ms; with NumPy's `std` 11.
+    return _spread(edges) / (_spread(gray) + 1.0)
+
+
+def _spread(values: NDArray[np.int16] | Image) -> float:
+    _, spread = cv2.meanStdDev(values)
+    return float(spread[0, 0])
 
 
 def whole(bgr: Image, tracks: Tracks, labels: tuple[str, ...], max_width: int) -> Image:
