@@ -110,8 +110,9 @@ def test_a_contact_sheet_shows_each_picture_once(tmp_path: Path, pictures: Path)
     out = tmp_path / "sheet.png"
     assert contact_sheet(paths, paths[:6], (128, 128), out) == 24
     sheet = read_picture(out)
-    assert sheet.shape == (3 * 178, 8 * 160, 3)
-    assert sheet[1, 80].tolist() == [0, 120, 200], "held-back pictures are framed"
+    assert sheet.shape == (30 + 3 * 178, 8 * 160, 3)
+    assert sheet[:30].min() < 100, "a title"
+    assert sheet[31, 80].tolist() == [0, 120, 200], "held-back pictures are framed"
 
 
 def test_importing_twice_adds_nothing(tmp_path: Path, pictures: Path) -> None:

@@ -15,7 +15,8 @@ from spotterd.vision.letterbox import Letterbox
 SIDE = 160  # of a preview, pixels
 LINE = 18  # of text under it
 COLUMNS = 8
-MOST = 128
+HEAD = 30  # of the line at the top
+MOST = 160  # as many as are used
 INK = (30, 30, 30)
 PAPER = 245
 HELD_BACK = (0, 120, 200)  # frame around pictures that judge instead of calibrating (BGR)
@@ -24,7 +25,7 @@ HELD_BACK = (0, 120, 200)  # frame around pictures that judge instead of calibra
 def contact_sheet(
     pictures: Sequence[Path], held_back: Sequence[Path], input_hw: tuple[int, int], out: Path
 ) -> int:
-    """Draw the pictures, letterboxed as at run time, with their names; the first 128 of them.
+    """Draw the pictures, letterboxed as at run time, with their names; the first 160 of them.
 
     Args:
         pictures: all of them.
@@ -40,9 +41,10 @@ def contact_sheet(
     """
     shown = list(pictures)[:MOST]
     rows = -(-len(shown) // COLUMNS)
-    sheet = np.full((rows * (SIDE + LINE), COLUMNS * SIDE, 3), PAPER, np.uint8)
+    sheet = np.full((HEAD + rows * (SIDE + LINE), COLUMNS * SIDE, 3), PAPER, np.uint8)
+    _title(sheet, len(pictures), len(shown), len(held_back), input_hw)
     for at, path in enumerate(shown):
-        top, left = at // COLUMNS * (SIDE + LINE), at % COLUMNS * SIDE
+        top, left = HEAD + at // COLUMNS * (SIDE + LINE), at % COLUMNS * SIDE
         tile = sheet[top : top + SIDE + LINE, left : left + SIDE]
         _draw(tile, path, input_hw, framed=path in held_back)
     done, png = cv2.imencode(".png", sheet)
@@ -52,6 +54,13 @@ def contact_sheet(
     except OSError as error:
         raise RetryError(f"Cannot write {out}: {error.strerror}.") from error
     return len(shown) if done else 0
+
+
+def _title(sheet: Image, total: int, shown: int, judging: int, input_hw: tuple[int, int]) -> None:
+    told = f"{total} pictures as the network sees them ({input_hw[1]}x{input_hw[0]})"
+    told += f", the first {shown}" if shown < total else ""
+    told += f". Framed: {judging} that judge built engines; the others calibrate."
+    cv2.putText(sheet, told, (4, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.5, INK, 1, cv2.LINE_AA)
 
 
 def _draw(tile: Image, path: Path, input_hw: tuple[int, int], *, framed: bool) -> None:

@@ -6,7 +6,7 @@ from statistics import median
 import cv2
 import numpy as np
 
-from spotterd.builder.agreement import Figures, compare
+from spotterd.builder.agreement import Figures, compare, match
 from spotterd.builder.truth import timed
 from spotterd.data import Detections, Image
 from spotterd.inference.detector import Detector
@@ -26,15 +26,19 @@ class Side:
     seen: list[Detections] = field(default_factory=list)
     taken_ms: list[float] = field(default_factory=list)
 
-    def look(self, bgr: Image, score: float) -> Image:
-        """Detect; a copy of the picture with the detections from `score` on, and a caption."""
+    def look(self, bgr: Image) -> None:
+        """Detect."""
         found, ms = timed(self.detector, bgr)
         self.seen.append(found)
         self.taken_ms.append(ms)
-        drawn = bgr.copy()
-        draw(drawn, found[np.flatnonzero(found.score >= score)], self.detector.labels)
+
+    def drawn(self, bgr: Image, score: float, remark: str) -> Image:
+        """A copy of the picture with the latest detections from `score` on, and a caption."""
+        copy = bgr.copy()
+        draw(copy, _sure(self.seen[-1], score), self.detector.labels)
         speed = median(self.taken_ms[-RECENT:])
-        return _captioned(drawn, f"{self.title}   {speed:.1f} ms   {1e3 / speed:.1f} fps")
+        text = f"{self.title}   {speed:.1f} ms   {1e3 / speed:.1f} fps   {remark}"
+        return _captioned(copy, text)
 
     @property
     def ms(self) -> float:
@@ -50,15 +54,31 @@ class SideBySide:
         reference: FP32, looking low.
         engine: looking as low.
         score: detections below are not drawn, and not asked for.
+
+    Attributes:
+        objects: seen by the reference so far; found: of these, by the engine.
     """
 
     reference: Side
     engine: Side
     score: float
+    objects: int = 0
+    found: int = 0
 
     def look(self, bgr: Image) -> Image:
         """One picture: both views beside one another, twice as wide as it."""
-        return np.hstack([side.look(bgr, self.score) for side in (self.reference, self.engine)])
+        for side in (self.reference, self.engine):
+            side.look(bgr)
+        wanted = _sure(self.reference.seen[-1], self.score)
+        self.objects += len(wanted)
+        self.found += len(match(wanted, self.engine.seen[-1]))
+        told = (f"sees {self.objects}", f"finds {self.found} of them")
+        return np.hstack(
+            [
+                side.drawn(bgr, self.score, remark)
+                for side, remark in zip((self.reference, self.engine), told, strict=True)
+            ]
+        )
 
     def figures(self) -> Figures:
         """How the engine compares over all pictures so far."""
@@ -66,6 +86,10 @@ class SideBySide:
             self.reference.seen, self.engine.seen, self.score, self.engine.detector.labels
         )
         return found.model_copy(update={"reference_ms": self.reference.ms, "ms": self.engine.ms})
+
+
+def _sure(seen: Detections, score: float) -> Detections:
+    return seen[np.flatnonzero(seen.score >= score)]
 
 
 def _captioned(picture: Image, text: str) -> Image:

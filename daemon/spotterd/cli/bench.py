@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from spotterd.config.schema import Config
     from spotterd.service.bench import Memory, Round
 
+COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7")  # told apart by the colour-blind, too
+
 
 def bench(
     config: ConfigOption = None,
@@ -106,26 +108,46 @@ def _plot(told: dict[str, Any], path: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-    names = list(told)
-    places = range(len(names))
-    left.bar([x - 0.2 for x in places], [told[n]["bare_fps"] for n in names], 0.4, label="bare")
-    left.bar([x + 0.2 for x in places], [told[n]["fps"] for n in names], 0.4, label="to broker")
-    left.set_xticks(list(places), names)
-    left.set_ylabel("frames/s")
-    left.set_title("Throughput")
-    left.legend()
-    stages = list(told[names[0]]["stages_ms"])
-    width = 0.8 / len(names)
-    for index, name in enumerate(names):
-        took = [told[name]["stages_ms"].get(stage, {"p50": 0, "p99": 0}) for stage in stages]
-        at = [place + index * width for place in range(len(stages))]
-        right.bar(at, [t["p50"] for t in took], width, label=f"{name}, p50")
-        right.plot(at, [t["p99"] for t in took], "k_", label="p99" if index == 0 else None)
-    middle = [place + width * (len(names) - 1) / 2 for place in range(len(stages))]
-    right.set_xticks(middle, stages)
-    right.set_yscale("log")
-    right.set_ylabel("ms a frame")
-    right.set_title("Time by stage")
-    right.legend()
+    figure, (left, right) = plt.subplots(
+        1, 2, figsize=(12, 4.2), width_ratios=(2, 3), layout="constrained"
+    )
+    _plot_throughput(left, told)
+    _plot_stages(right, told)
     figure.savefig(path, dpi=110)
+
+
+def _plot_throughput(axes: Any, told: dict[str, Any]) -> None:
+    names = [n if told[n]["engine"] == n else f"{n} ({told[n]['engine']})" for n in told]
+    places = range(len(names))
+    bare, whole = ([t[key] for t in told.values()] for key in ("bare_fps", "fps"))
+    for shift, values, colour, label in (
+        (-0.2, bare, "0.75", "bare backend"),
+        (0.2, whole, "0.35", "camera to broker"),
+    ):
+        bars = axes.bar([x + shift for x in places], values, 0.4, color=colour, label=label)
+        axes.bar_label(bars, fmt="%.1f", padding=2)
+    axes.set_xticks(list(places), names)
+    axes.set_ylabel("frames/s")
+    axes.set_title("Throughput")
+    axes.margins(y=0.25)
+    axes.legend(loc="upper left")
+
+
+def _plot_stages(axes: Any, told: dict[str, Any]) -> None:
+    from matplotlib.ticker import FormatStrFormatter
+
+    stages = list(next(iter(told.values()))["stages_ms"])
+    width = 0.8 / len(told)
+    for index, (name, figures) in enumerate(told.items()):
+        took = [figures["stages_ms"].get(stage, {"p50": 0, "p99": 0}) for stage in stages]
+        at = [place + (index - (len(told) - 1) / 2) * width for place in range(len(stages))]
+        axes.bar(at, [t["p50"] for t in took], width, color=COLOURS[index], label=f"{name}, p50")
+        axes.plot(at, [t["p99"] for t in took], "k_", label="p99" if index == 0 else None)
+    axes.set_xticks(range(len(stages)), stages)
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
+    axes.grid(axis="y", alpha=0.3)
+    axes.set_axisbelow(True)
+    axes.set_ylabel("ms a frame")
+    axes.set_title("Time by stage")
+    axes.legend()
