@@ -60,6 +60,13 @@ def test_memory_is_bounded_and_the_rate_stays_true_when_samples_fall_out() -> No
     assert stage.took.p99_ms == pytest.approx(5e-6)
 
 
+def test_cpu_time_is_added_up_by_stage() -> None:
+    meters = Meters(started_ns=0)
+    meters.spent("infer", NS)
+    meters.spent("infer", NS // 2)
+    assert meters.snapshot(NS).cpu_s == {"infer": 1.5}
+
+
 def test_queues_are_asked_at_the_snapshot_and_may_feed_meters_meanwhile() -> None:
     meters = Meters(started_ns=0)
     waiting = [1, 2, 3]
