@@ -17,7 +17,13 @@ from spotterd.publish import build
 from spotterd.publish.base import Message, Moment
 from spotterd.publish.memory import MemoryOutbox
 from spotterd.publish.mqtt import MqttLink
-from spotterd.publish.payloads import HealthPayload, Latency, StatePayload
+from spotterd.publish.payloads import (
+    DeliveredModel,
+    HealthPayload,
+    Latency,
+    ModelStatusPayload,
+    StatePayload,
+)
 from spotterd.publish.topics import Topics
 
 ORIGIN = build.Origin("roof", "b3f1a2c4")
@@ -69,6 +75,18 @@ def an_event() -> bytes:
         ),
         (TOPICS.detections("north"), a_detection(), "north #7: airplane 0.90"),
         (TOPICS.event, an_event(), "start airplane 0.90 at north"),
+        (
+            TOPICS.model_status,
+            ModelStatusPayload(
+                **ORIGIN.stamp(NOW),
+                state="canary",
+                reason="on trial",
+                progress=0.5,
+                ordered=DeliveredModel(name="sky-v3", sha256="", size=1),
+                rollback=False,
+            ),
+            "roof model sky-v3 canary 50% on trial",
+        ),
         (TOPICS.state, b"{broken", "roof '{broken'"),
         (TOPICS.state, b'{"a": 1}', "roof state is not as expected"),
         (TOPICS.state, b"[1]", "roof state is not as expected"),

@@ -18,9 +18,9 @@ from spotterd.publish.topics import split
 NEWS_SHOWN = 12
 LATENCIES_KEPT = 4096
 STYLES = {
-    **dict.fromkeys(("online", "running"), "green"),
+    **dict.fromkeys(("online", "running", "current"), "green"),
     **dict.fromkeys(("offline", "failed"), "bold red"),
-    **dict.fromkeys(("stopped", "degraded", "stalled"), "yellow"),
+    **dict.fromkeys(("stopped", "degraded", "stalled", "rolled_back"), "yellow"),
 }
 
 
@@ -170,6 +170,15 @@ def _camera(board: Board, tail: tuple[str, ...], said: dict[str, Any]) -> Text |
     return Text.assemble(f"camera {camera} ", (said["state"], style), f" {said['reason']}")
 
 
+def _model(_board: Board, _tail: tuple[str, ...], said: dict[str, Any]) -> Text | None:
+    if said["state"] == "idle":
+        return None
+    name = (said["ordered"] or said["current"] or {}).get("name", "of the configuration")
+    share = f" {said['progress']:.0%}" if said["progress"] is not None else ""
+    style = STYLES.get(said["state"], "")
+    return Text.assemble(f"model {name} ", (said["state"] + share, style), f" {said['reason']}")
+
+
 def _nothing(_board: Board, _tail: tuple[str, ...], _said: dict[str, Any]) -> None:
     """Not for people who watch."""
 
@@ -181,6 +190,7 @@ _TELL: dict[str, _Teller] = {
     "detections": _detections,
     "event": _event,
     "camera": _camera,
+    "model": _model,
     **dict.fromkeys(("info", "config", "request", "response"), _nothing),
 }
 
