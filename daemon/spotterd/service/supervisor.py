@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
@@ -17,16 +16,17 @@ from spotterd.remote.changes import Changes
 from spotterd.remote.modelroom import ModelRoom, models_folder
 from spotterd.remote.overlay import Overlay, overlay_path
 from spotterd.service.answer import BenchWanted, PictureWanted, Rebuild, Restart
-from spotterd.service.delivery import ModelNews, Undelivered, Underway
 from spotterd.service.engine import EngineNews
-from spotterd.service.listen import HomeAssistantUp, Unreadable, Wished
+from spotterd.service.helm import Change, Helm
+from spotterd.service.listen import HomeAssistantUp, Unreadable
+from spotterd.service.notes import PictureTaken, Reload, Stop
 from spotterd.service.outside import Outside, Said
 from spotterd.service.pipeline import News, StageEnded
 from spotterd.service.standing import Standing
 from spotterd.service.steering import Steering
 from spotterd.service.systemd import Notifier, watchdog_limit_s
 from spotterd.service.trial import Moment
-from spotterd.service.update import ModelAsked, ModelUpdate
+from spotterd.service.update import ModelUpdate
 from spotterd.service.watchdog import Progress as SignOfLife
 from spotterd.service.watchdog import judge
 from spotterd.service.work import Work
@@ -36,32 +36,7 @@ log = logging.getLogger(__name__)
 LOOK_S = 1.0  # how often the supervisor looks at the progress of the stages
 LOADING_S = 300.0  # a large plan on a slow card, before systemd loses patience with the start
 NEVER = float("inf")
-ON_TRIAL = "A new model is on trial; ask again when that is over."
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """Somebody asked the daemon to stop."""
-
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class PictureTaken:
-    """A picture of an event, to be kept; written here, since a disk may take its time."""
-
-    name: str
-    jpeg: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Reload:
-    """Somebody asked to read the configuration again, with this."""
-
-    read: Callable[[], Given]
-
-
-Note: TypeAlias = Stop | Reload | PictureTaken | Said | EngineNews | ModelNews | News
+Note: TypeAlias = Stop | PictureTaken | Said | Change | EngineNews | News
 
 
 class Daemon:
@@ -102,11 +77,10 @@ class Daemon:
         self._standing = Standing(report, notifier)
         self.running = self._standing.running
         span_s = config.remote.models.canary_s
-        self._models = ModelUpdate(ModelRoom(models_folder()), report, post, span_s)
-        self._steering = Steering(changes, config, report.reported, self._models.applied_to)
+        models = ModelUpdate(ModelRoom(models_folder()), report, post, span_s)
+        steering = Steering(changes, config, report.reported, models.applied_to)
+        self._helm = Helm(steering, models, post)
         self._go_by(config)
-        self._later: list[Note] = []
-        self._rebuild: Rebuild | None = None
 
     def stop(self, why: str) -> None:
         """End the run soon; callable from signal handlers and any thread."""
@@ -128,9 +102,8 @@ class Daemon:
             RetryError: a stage gave up; a new start may help.
         """
         self._outside.start()
-        self._steering.tell()
         self._standing.tell("starting", "Loading the detector.")
-        self._models.start(self._steering.config)
+        self._helm.start()
         try:
             self._work_by_turns(limit_s)
         except SpotterdError as error:
@@ -138,27 +111,22 @@ class Daemon:
             raise
         finally:
             self._notifier.stopping("Saying goodbye.")
-            self._models.stop()
+            self._helm.stop()
             self._outside.stop()
 
     def _work_by_turns(self, limit_s: float) -> None:
         """Work on one configuration after another."""
-        model = self._models.in_use
         while True:
-            self._models.try_out()
-            if model != self._models.in_use:
-                model = self._models.in_use
-                self._steering.tell()
-            config = self._models.applied_to(self._steering.config)
+            rebuild = self._helm.take_turn()
+            config = self._helm.config
             self._standing.anew(config.cameras)
             try:
-                if not self._work(config, limit_s):
+                if not self._work(config, rebuild, limit_s):
                     return
             except SpotterdError as error:
-                # What was changed last is to blame: wishes wait while a model is put on trial.
-                if not self._steering.back(str(error)) and not self._models.back(str(error)):
+                if not self._helm.back(str(error)):
                     raise
-            self._forget(config, self._steering.config)
+            self._forget(config, self._helm.config)
 
     def _forget(self, before: Config, config: Config) -> None:
         """Let go of what was about the configuration before."""
@@ -170,10 +138,9 @@ class Daemon:
             self._report.forget(gone)
         self._outside.window.put_cameras(config.cameras)
 
-    def _work(self, config: Config, limit_s: float) -> bool:
+    def _work(self, config: Config, rebuild: Rebuild | None, limit_s: float) -> bool:
         """Work on a configuration; True: there is another one, False: the end."""
         self._notifier.extend_timeout(LOADING_S)
-        rebuild, self._rebuild = self._rebuild, None
         work = Work(
             config,
             self._report,
@@ -181,14 +148,14 @@ class Daemon:
             self._meters,
             self._inbox.put,
             rebuild=rebuild,
-            needs_engine=self._models.on_trial and not self._steering.busy,
+            needs_engine=self._helm.needs_engine,
         )
         work.start()
         try:
             connected = self._outside.link.connected
-            self._steering.begun(time.monotonic(), self.figures(), connected=connected)
-            self._models.begun(self._moment(), config)
-            return self._steering.engine(work.loaded) or self._watch(work, limit_s)
+            return self._helm.begun(work, self._moment(), connected=connected) or self._watch(
+                work, limit_s
+            )
         finally:
             self.left_behind += work.stop()
             self._tell_health(work)  # the last figures, for whoever adds up
@@ -204,7 +171,7 @@ class Daemon:
                 if not self._look(work):
                     return True
             if now_s >= health_s:
-                health_s = now_s + self._steering.config.health.interval_s
+                health_s = now_s + self._helm.config.health.interval_s
                 self._tell_health(work)
             try:
                 note = self._inbox.get(timeout=max(0.0, min(look_s, health_s, end_s) - now_s))
@@ -224,18 +191,8 @@ class Daemon:
             self._notifier.watchdog()
         self._standing.late(verdict.reason)
         self._standing.say()
-        moment, trouble = self._moment(), self._standing.facts.cameras
-        now_s, figures = moment.now_s, moment.figures
-        if self._steering.look(now_s, figures, trouble, connected=link.connected):
-            return False
-        if self._steering.busy:
-            return True
-        if self._models.look(moment):
-            return False
-        later, self._later = self._later, []
-        for note in later:
-            self._inbox.put(note)
-        return True
+        trouble = self._standing.facts.cameras
+        return not self._helm.look(self._moment(), trouble, connected=link.connected)
 
     def _take(self, note: Note, work: Work) -> bool | None:
         """Take in a note; None: the work goes on, else as `_work`."""
@@ -250,8 +207,8 @@ class Daemon:
             return self._heard(note, work)
         if isinstance(note, EngineNews):
             work.engine(note)
-            return True if self._steering.news(note) else None
-        if isinstance(note, Wished | Reload | Rebuild | ModelAsked | ModelNews):
+            return True if self._helm.engine(note) else None
+        if isinstance(note, Change):
             return True if self._changed(note, work) else None
         self._serve(note, work)
         return None
@@ -260,7 +217,7 @@ class Daemon:
         """Take in news of the pipeline; returns as `_take`."""
         if not work.heard(note):
             return None
-        self._steering.passed()
+        self._helm.over()
         return False
 
     def _serve(
@@ -276,45 +233,25 @@ class Daemon:
         elif isinstance(note, BenchWanted):
             work.bench(note, self.figures())
         elif isinstance(note, Unreadable):
-            self._steering.unreadable(note.sentence)
+            self._helm.unreadable(note.sentence)
         else:
             work.announce()
 
-    def _changed(
-        self, note: Wished | Reload | Rebuild | ModelAsked | ModelNews, work: Work
-    ) -> bool:
+    def _changed(self, note: Change, work: Work) -> bool:
         """Take in a change of what runs; True: it takes a new pipeline."""
-        if self._steering.busy and not isinstance(note, Underway | Undelivered):
-            if isinstance(note, Wished | Reload):  # the newest stands for all
-                self._later = [other for other in self._later if type(other) is not type(note)]
-            self._later.append(note)
-            return False
-        if isinstance(note, ModelAsked):
-            return self._models.asked(note, self._steering.config)
-        if isinstance(note, ModelNews):
-            return self._models.heard(note, self._steering.config)
-        if isinstance(note, Rebuild):
-            if self._models.on_trial:
-                note.reply.put(ON_TRIAL)
-                return False
-            self._rebuild = note
-            return True
-        return self._steered(note, work)
-
-    def _steered(self, note: Wished | Reload, work: Work) -> bool:
-        """Take in a change of the configuration; True: it takes a new pipeline."""
 
         def adopt(config: Config) -> None:
-            work.adopt(self._models.applied_to(config))
+            work.adopt(config)
             self._go_by(config)
 
-        if isinstance(note, Wished):
-            return self._steering.wish(note.desired, adopt)
-        self._notifier.reloading("Reading the configuration.")
-        if self._steering.reload(note.read, adopt):
+        reloaded = isinstance(note, Reload) and not self._helm.busy
+        if reloaded:
+            self._notifier.reloading("Reading the configuration.")
+        if self._helm.take(note, adopt):
             return True
-        self._standing.due()  # the state is said again, as an answer
-        self._standing.say()
+        if reloaded:
+            self._standing.due()  # the state is said again, as an answer
+            self._standing.say()
         return False
 
     def _go_by(self, config: Config) -> None:
@@ -329,6 +266,6 @@ class Daemon:
         return Moment(time.monotonic(), self.figures(), self._report.objects)
 
     def _tell_health(self, work: Work) -> None:
-        margin_c = self._steering.config.health.cool_margin_c
+        margin_c = self._helm.config.health.cool_margin_c
         heat = self._outside.tell_health(self.figures(), work.pipeline, margin_c)
         self._standing.facts.heat = heat
