@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export SPOTTERD_STATE_DIR ?= $(CURDIR)/out/state
 
-.PHONY: help demo test check bench deb pycuda vm-test fault-test kill-test systemd-test arm64-test homeassistant-test page-bench clean
+.PHONY: help demo test check bench deb pycuda vm-test fault-test flood-test transcript kill-test systemd-test arm64-test homeassistant-test page-bench clean
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
@@ -47,6 +47,12 @@ out/vm/disk.ext4: tests/vm/image.sh | .venv/.test
 
 fault-test: .venv/.test ## ten minutes of killed brokers, cut links, full disks, kill -9 (root, mosquitto)
 	@$(BIN)/python tests/journeys/faults.py $(ARGS)
+
+flood-test: .venv/.test ## frame rate and memory under 1,000 messages/s, beside peace (mosquitto, 2 min)
+	@$(BIN)/python tests/journeys/flood.py $(ARGS)
+
+transcript: .venv/.test ## write docs/remote-transcript.md: an operator and a subscriber (mosquitto, 2 min)
+	@$(BIN)/python tests/journeys/transcript.py
 
 kill-test: .venv/.test ## the daemon killed at 100 random moments, an engine's build at 50 (mosquitto, 10 min)
 	@$(BIN)/python tests/journeys/killed.py

@@ -52,6 +52,14 @@ def run(state: Path, *args: object, **options: Any) -> subprocess.CompletedProce
     )
 
 
+def start(state: Path, *args: object) -> "subprocess.Popen[str]":
+    """A command that goes on."""
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        command(*args), env=environment(state), cwd=state, stdout=pipe, stderr=pipe, text=True
+    )
+
+
 class Daemon:
     """`spotterd run` on a node of its own, with a subscriber.
 
@@ -125,6 +133,10 @@ class Daemon:
 
     def wait_for_state(self, state: str) -> Any:
         return self.wait_for("state", lambda payload: payload["state"] == state)
+
+    def deafen(self) -> None:
+        """Hear nothing from now on."""
+        self._link.stop(timeout_s=1)
 
     def of(self, topic: str) -> list[Any]:
         """All payloads of a topic so far."""

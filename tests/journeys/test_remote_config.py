@@ -22,6 +22,7 @@ def tree(folder: Path) -> dict[str, Any]:
     }
 
 
+REPORTED = "config/reported"
 ZONE = {"polygon": [[0, 0], [1, 0], [1, 1], [0, 1]]}
 
 
@@ -105,6 +106,37 @@ def test_versions_only_rise_and_what_is_no_wish_is_answered(watching: Daemon) ->
         assert (told["token"], told["config"]["detector"]["score"]) == ("first", 0.5)
     watching.send(Message(watching.topics.config_desired, b'{"version": 6, "set": NaN}', qos=1))
     assert "NaN" in answer(watching, 5, "rejected")["errors"][0]["message"]
+
+
+def test_a_stale_wish_that_the_broker_keeps_changes_nothing_at_boot(watching: Daemon) -> None:
+    wish(watching, 5, {"detector": {"score": 0.5}}, token="latest")
+    answer(watching, 5, "applied")
+    wish(watching, 3, {"detector": {"score": 0.9}}, token="stale")
+    watching.signal(signal.SIGTERM)
+    assert watching.end()[0] == 0
+    heard = len(watching.heard)
+    watching.start()
+    # Said at the start, and once more as the answer to what the broker kept.
+    for _ in range(2):
+        told = answer(watching, 5, "applied")
+        assert (told["token"], told["config"]["detector"]["score"]) == ("latest", 0.5)
+    watching.wait_for_state("running")
+    versions = {told["version"] for tail, told in watching.heard[heard:] if tail == REPORTED}
+    assert versions == {5}
+
+
+def test_of_two_operators_who_race_each_gets_an_answer(broker: Broker, tmp_path: Path) -> None:
+    patient = {**tree(tmp_path), "remote": {"probation_s": 60, "probation_frames": 5}}
+    with daemon(broker, tmp_path, patient) as one:
+        one.wait_for_state("running")
+        wish(one, 1, {"cameras": {"two": {"source": "sim:", "max_fps": 5}}}, token="a")
+        wish(one, 1, {"cameras": {"three": {"source": "sim:", "max_fps": 5}}}, token="b")
+        wish(one, 2, {"detector": {"score": 0.5}}, token="c")
+        first = answer(one, 1, "applied")
+        second = answer(one, 2, "applied")
+    assert (first["token"], second["token"]) == ("a", "c")
+    assert set(second["config"]["cameras"]) == {"main", "two"}, "one of version 1 won, whole"
+    assert second["config"]["detector"]["score"] == 0.5
 
 
 def test_home_assistant_hears_of_the_board_again_when_it_starts(

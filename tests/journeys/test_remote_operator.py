@@ -5,7 +5,7 @@ from pathlib import Path
 
 import tiny_models
 from brokers import Broker
-from journeys.daemon import daemon, run
+from journeys.daemon import daemon, run, start
 
 
 def test_an_operator_gets_sets_and_asks(broker: Broker, tmp_path: Path) -> None:
@@ -40,6 +40,21 @@ def test_an_operator_gets_sets_and_asks(broker: Broker, tmp_path: Path) -> None:
         done = run(tmp_path, "request", one.node, "explode", *at)
         assert done.returncode == 1
         assert "ask for one of ping" in done.stdout
+
+        racing = [
+            start(tmp_path, "config", "set", one.node, f"detector.score={n}", *at)
+            for n in (0.6, 0.7)
+        ]
+        told = [process.communicate(timeout=60) for process in racing]
+        codes = sorted(process.returncode for process in racing)
+        assert codes in ([0, 0], [0, 1]), told
+        if codes == [0, 1]:
+            assert any("Somebody else changed the board" in stderr for _, stderr in told)
+
+        done = run(tmp_path, "request", f"{one.node},nobody", "ping", "--timeout", 2, *at)
+        assert done.returncode == 1
+        assert f"{one.node}: version: " in done.stdout
+        assert "nobody did not answer" in done.stderr
 
     done = run(tmp_path, "request", one.node, "ping", "--timeout", 1, *at)
     assert done.returncode == 1
