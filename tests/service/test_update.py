@@ -86,6 +86,13 @@ class Board:
     def deliver(self) -> bool:
         return [self.hear(PhaseDone, phase) for phase in PHASES][-1]
 
+    def fill_disk(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def full(room: ModelRoom, record: Record) -> None:
+            room.record = record
+            raise RetryError("The disk is full.")
+
+        monkeypatch.setattr(ModelRoom, "keep", full)
+
     def on_trial(self) -> None:
         self.order()
         assert self.deliver()
@@ -179,9 +186,12 @@ def test_a_rollback_ends_what_is_under_way(board: Board) -> None:
     assert not board.roll_back()
     assert first.cancelled
     assert (board.answers["a"][0], board.answers["back"][0]) == (False, True)
+    late = PhaseDone(first, Phase.DOWNLOADING)
+    assert not board.update.heard(late, CONFIG)
+    assert board.record.phase is Phase.FAILED
     board.order("c")
-    assert not board.update.heard(PhaseDone(first, Phase.DOWNLOADING), CONFIG)
-    assert board.record.phase is Phase.DOWNLOADING, "news of a cancelled delivery is old"
+    assert not board.update.heard(late, CONFIG)
+    assert board.record.phase is Phase.DOWNLOADING
 
 
 def test_a_rollback_ends_a_trial(board: Board) -> None:
@@ -234,14 +244,19 @@ def test_an_end_in_order_pauses_a_trial_and_a_crash_ends_it(board: Board) -> Non
 
 def test_a_disk_that_takes_nothing_ends_the_update(board: Board, monkeypatch) -> None:
     board.order()
+    first = board.delivery
+    board.fill_disk(monkeypatch)
+    board.hear(PhaseDone, Phase.DOWNLOADING)
+    assert "disk" in board.answers["t"][1]
+    assert first.cancelled
+    assert not board.update.heard(PhaseDone(first, Phase.VERIFYING), CONFIG)
+
+
+def test_no_model_is_tried_where_a_crash_would_not_be_noticed(board: Board, monkeypatch) -> None:
+    board.order()
     board.deliver()
-
-    def full(_self: ModelRoom, record: Record) -> None:
-        board.room.record = record
-        raise RetryError("The disk is full.")
-
-    monkeypatch.setattr(ModelRoom, "keep", full)
+    board.fill_disk(monkeypatch)
     board.update.try_out()
-    assert not board.update.on_trial, "a crash would not be noticed"
+    assert not board.update.on_trial
     assert board.update.in_use is None
     assert "disk" in board.answers["t"][1]

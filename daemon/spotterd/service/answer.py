@@ -142,21 +142,9 @@ class Answer:
         if not self._long.acquire(blocking=False):
             raise RetryError("Another request is being served; ask again when it is done.")
 
-        told_s = 0.0
-
-        def tell(fraction: float, doing: str) -> None:
-            nonlocal told_s
-            if time.monotonic() - told_s >= TELL_S:
-                told_s = time.monotonic()
-                self._respond(
-                    ResponsePayload(
-                        verb=verb, token=token, ok=True, message=doing, progress=min(fraction, 1.0)
-                    )
-                )
-
         def run() -> None:
             try:
-                self._say(verb, token, True, "", **work(tell))
+                self._say(verb, token, True, "", **work(self._teller(verb, token)))
             except SpotterdError as error:
                 self._say(verb, token, False, str(error))
             except Exception as error:  # outermost of this thread; whoever asked must hear
@@ -166,6 +154,22 @@ class Answer:
                 self._long.release()
 
         threading.Thread(target=run, name=f"req {verb}", daemon=True).start()
+
+    def _teller(self, verb: str, token: str) -> Tell:
+        """Tells how far a request is, now and then."""
+        told_s = -TELL_S
+
+        def tell(fraction: float, doing: str) -> None:
+            nonlocal told_s
+            if time.monotonic() - told_s < TELL_S:
+                return
+            told_s = time.monotonic()
+            share = min(fraction, 1.0)
+            self._respond(
+                ResponsePayload(verb=verb, token=token, ok=True, message=doing, progress=share)
+            )
+
+        return tell
 
     def _snapshot(self, camera: str | None) -> Result:
         reply: SimpleQueue[str] = SimpleQueue()

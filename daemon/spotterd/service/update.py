@@ -11,7 +11,7 @@ from spotterd.publish.payloads import ResponsePayload
 from spotterd.remote.model import AT_REST, PREPARING, Delivered, Phase, Record, with_model
 from spotterd.remote.modelroom import ModelRoom
 from spotterd.remote.requests import ModelArgs
-from spotterd.service.delivery import Delivery, ModelNews, PhaseDone, Underway
+from spotterd.service.delivery import Delivery, ModelNews, Undelivered, Underway
 from spotterd.service.trial import Moment, Trial
 
 log = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ class ModelUpdate:
     def start(self, config: Config) -> None:
         """Tell how things are, and go on with what was under way."""
         self._tell()
-        if self._overdue:
+        if self._overdue and self._record.phase in AT_REST:
             self._answer()
         if self._record.phase in PREPARING:
             log.info("Going on with the delivery of a model (%s).", self._record.phase.value)
@@ -106,20 +106,20 @@ class ModelUpdate:
         if isinstance(news, Underway):
             self._tell(news.fraction, news.doing)
             return False
-        if isinstance(news, PhaseDone):
-            record = self._record
-            done = {
-                Phase.DOWNLOADING: record.downloaded,
-                Phase.VERIFYING: record.verified,
-                Phase.BUILDING: record.built,
-            }
-            self._go(done[news.phase]())
-            if self._record.phase is Phase.BUILT and not news.delivery.fits(config):
-                self._go(self._record.outdated())
-                self._deliver(config)
-            return self._record.phase is Phase.BUILT
-        self._go(self._record.failed(news.why))
-        return False
+        if isinstance(news, Undelivered):
+            self._go(self._record.failed(news.why))
+            return False
+        record = self._record
+        done = {
+            Phase.DOWNLOADING: record.downloaded,
+            Phase.VERIFYING: record.verified,
+            Phase.BUILDING: record.built,
+        }
+        self._go(done[news.phase]())
+        if self._record.phase is Phase.BUILT and not news.delivery.fits(config):
+            self._go(self._record.outdated())
+            self._deliver(config)
+        return self._record.phase is Phase.BUILT
 
     def try_out(self) -> None:
         """Before a pipeline is made: if a new model waits, it is used from now on.
@@ -158,8 +158,7 @@ class ModelUpdate:
 
     def stop(self) -> None:
         """The daemon ends in order; what was under way goes on at the next start."""
-        if self._delivery is not None:
-            self._delivery.cancel()
+        self._cancel()
         if self.on_trial:
             self._keep(self._record.paused())
 
@@ -188,8 +187,6 @@ class ModelUpdate:
             self._respond(token, ok=True, message="The model before is back.")
             return True
         if record.phase not in AT_REST:
-            if self._delivery is not None:
-                self._delivery.cancel()
             self._go(record.failed(STOPPED))
             self._respond(token, ok=True, message="The update has ended.")
             return False
@@ -213,6 +210,12 @@ class ModelUpdate:
             self._delivery = Delivery(order, self._record.phase, config, self._room, self._post)
             self._delivery.start()
 
+    def _cancel(self) -> None:
+        """End a delivery; its further news is not heard."""
+        if self._delivery is not None:
+            self._delivery.cancel()
+            self._delivery = None
+
     def _go(self, record: Record) -> None:
         """The next step: kept first, then told; a disk that does not take it ends the update."""
         if not self._keep(record) and record.phase not in AT_REST:
@@ -222,6 +225,7 @@ class ModelUpdate:
         log.info("Model update: %s. %s", phase.value.replace("_", " "), self._record.reason)
         self._tell()
         if phase in AT_REST:
+            self._cancel()
             self._answer()
 
     def _keep(self, record: Record) -> bool:
