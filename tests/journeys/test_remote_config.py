@@ -26,9 +26,9 @@ REPORTED = "config/reported"
 ZONE = {"polygon": [[0, 0], [1, 0], [1, 1], [0, 1]]}
 
 
-def wish(one: Daemon, version: int, patch: Any, token: str = "t") -> None:
+def wish(one: Daemon, version: int, patch: Any, token: str = "t", *, retain: bool = True) -> None:
     payload = json.dumps({"version": version, "token": token, "set": patch}).encode()
-    one.send(Message(one.topics.config_desired, payload, qos=1, retain=True))
+    one.send(Message(one.topics.config_desired, payload, qos=1, retain=retain))
 
 
 def answer(one: Daemon, version: int, status: str) -> dict[str, Any]:
@@ -129,9 +129,11 @@ def test_of_two_operators_who_race_each_gets_an_answer(broker: Broker, tmp_path:
     patient = {**tree(tmp_path), "remote": {"probation_s": 60, "probation_frames": 5}}
     with daemon(broker, tmp_path, patient) as one:
         one.wait_for_state("running")
-        wish(one, 1, {"cameras": {"two": {"source": "sim:", "max_fps": 5}}}, token="a")
-        wish(one, 1, {"cameras": {"three": {"source": "sim:", "max_fps": 5}}}, token="b")
-        wish(one, 2, {"detector": {"score": 0.5}}, token="c")
+        camera = {"source": "sim:", "max_fps": 5}
+        # Not retained: of those, a sender's own link would only let the latest go.
+        wish(one, 1, {"cameras": {"two": camera}}, token="a", retain=False)
+        wish(one, 1, {"cameras": {"three": camera}}, token="b", retain=False)
+        wish(one, 2, {"detector": {"score": 0.5}}, token="c", retain=False)
         first = answer(one, 1, "applied")
         second = answer(one, 2, "applied")
     assert (first["token"], second["token"]) == ("a", "c")
