@@ -79,9 +79,9 @@ def compare(
     return Figures(
         pictures=len(truth),
         reference=asked.total(),
-        recall=hits.total() / asked.total() if asked else 0.0,
-        agreement=_mean_ap(truth, candidate, pairs),
-        score_shift=float(np.mean([shift for _, shift in matched])) if matched else 0.0,
+        recall=round(hits.total() / asked.total(), 4) if asked else 0.0,
+        agreement=round(_mean_ap(truth, candidate, pairs), 4),
+        score_shift=round(float(np.mean([shift for _, shift in matched])), 4) if matched else 0.0,
         per_class={labels[k]: Found(reference=n, found=hits[k]) for k, n in sorted(asked.items())},
     )
 
