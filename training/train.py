@@ -40,7 +40,7 @@ class Plan:
     hours: float = 1.5
     """Length of the learning-rate schedule, resumed time counted in."""
     rate: float = 1.5e-3
-    decay: float = 0.03
+    decay: float = 0.05
     warm_up: int = 300
     average: float = 0.999
     echo: int = 1

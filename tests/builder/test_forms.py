@@ -163,6 +163,14 @@ def bundled() -> onnx.ModelProto:
     return load(shipped("engines/sky.onnx"), (640, 640))
 
 
+def test_layers_on_large_maps_stay_float(bundled: onnx.ModelProto) -> None:
+    model = prepared(bundled)
+    found = layout(model)
+    shapes = {v.name: v.type.tensor_type.shape.dim for v in model.graph.value_info}
+    side = {n.name: shapes[n.output[0]] for n in model.graph.node if n.output[0] in shapes}
+    assert {side[name][2].dim_value for name in found.quantizable} == {80, 40, 20}
+
+
 def in_form(model: onnx.ModelProto, precision: str) -> bytes:
     """As the road of strongly typed networks makes it."""
     if precision == "int8":

@@ -1,9 +1,10 @@
 """What an ONNX network is made of, as far as precision is concerned.
 
-Three kinds of layers keep their float arithmetic in every form: the first convolution (it reads
-pixels and costs little), the last ones (their outputs are scores and distances: measured, INT8
-there adds a third to the error of the scores), and the decoding behind them (sums of pixels up to
-640 in steps of less than one do not fit 8 bits, nor 16).
+Three kinds of layers keep their float arithmetic in every form: the first ones, on maps down to a
+quarter of the picture (there a few channels are ten times as strong as the rest, and a far craft is
+weak: measured, docs/decisions/calibration.md), the last ones (their outputs are scores and
+distances: measured, INT8 there adds a third to the error of the scores), and the decoding behind
+them (sums of pixels up to 640 in steps of less than one do not fit 8 bits, nor 16).
 """
 
 from collections import defaultdict
@@ -16,6 +17,9 @@ from onnx import version_converter
 # Layers that INT8 speeds up, and those between them that need not leave it.
 CONVOLUTION = "Conv"
 BETWEEN = ("Add", "AveragePool", "Clip", "Concat", "LeakyRelu", "MaxPool", "Relu", "Resize")
+# One side of a picture over that of the smallest map that stays float.
+EARLY_STRIDE = 4
+MAP_AXES = 4  # picture, channel, row, column
 # Quantize/Dequantize with a scale for each channel came with opset 13.
 OPSET_OF_CHANNEL_SCALES = 13
 
@@ -93,6 +97,10 @@ def layout(model: onnx.ModelProto) -> Layout:
         for n in convolutions
         if n.name not in ends and n.input[1] in weights and n.input[0] not in weights
     ]
+    early = _early(model)
+    if any(n.name not in early for n in body):  # else there is nothing but early layers
+        body = [n for n in body if n.name not in early]
+        ends += early
     floats = _float_tensors(model)
     inputs = list(dict.fromkeys(n.input[0] for n in body if n.input[0] in floats))
     stays_float = {*tail, *ends}
@@ -124,6 +132,18 @@ def _reaching_a_convolution(model: onnx.ModelProto) -> set[str]:
         if any(r.op_type == CONVOLUTION or r.name in found for r in following):
             found.add(node.name)
     return found
+
+
+def _early(model: onnx.ModelProto) -> list[str]:
+    """Names of nodes whose maps are no smaller than the picture's side / `EARLY_STRIDE`."""
+    shapes = {
+        value.name: [side.dim_value for side in value.type.tensor_type.shape.dim]
+        for value in (picture_input(model), *model.graph.value_info)
+    }
+    least = shapes[picture_input(model).name][2] / EARLY_STRIDE
+    maps = {name: shape for name, shape in shapes.items() if len(shape) == MAP_AXES}
+    large = {name for name, shape in maps.items() if shape[2] >= least}
+    return [node.name for node in model.graph.node if node.output[0] in large]
 
 
 def _float_tensors(model: onnx.ModelProto) -> set[str]:

@@ -33,7 +33,7 @@ Conf = Annotated[
     float | None,
     typer.Option(min=0, max=1, help="least score"),
 ]
-Model = Annotated[str | None, typer.Option(help="'sky' or a YOLO .onnx")]
+Model = Annotated[str | None, typer.Option(help="'sky', 'sky-s' or a YOLO .onnx")]
 
 
 @dataclass

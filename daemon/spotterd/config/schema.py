@@ -56,7 +56,7 @@ class Camera(Section):
 class Detector(Section):
     """The model and what counts as seen."""
 
-    model: str = Field("sky", description="'sky' (bundled), or the path of a YOLO .onnx")
+    model: str = Field("sky", description="'sky' or 'sky-s' (bundled), or the path of a YOLO .onnx")
     labels: tuple[str, ...] | str | None = Field(
         None, description="list or text file of class names; none: those in the model's metadata"
     )

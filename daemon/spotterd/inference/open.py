@@ -15,7 +15,7 @@ from spotterd.inference.onnx import OnnxBackend, Provider
 
 logger = logging.getLogger(__name__)
 
-BUNDLED = ("sky",)
+BUNDLED = ("sky", "sky-s")
 # In the order to try them; the CPU comes after all.
 PROVIDERS: dict[str, tuple[Provider, ...]] = {
     "auto": ("CUDA",),
