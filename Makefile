@@ -65,8 +65,8 @@ systemd-test: .venv/.test ## the package in a real systemd (root, 10 min)
 	@tools/deb.sh --vendor
 	@SPOTTERD_SYSTEMD_ROOT=$(SYSTEMD_ROOT) $(BIN)/python -m pytest tests/nspawn $(ARGS)
 
-arm64-test: .venv/.demo ## installed and demonstrated in an emulated aarch64 Debian (root, 15 min)
-	@PYTHON=$(CURDIR)/$(BIN)/python tests/arm64/run.sh $(CURDIR)/out/arm64 90
+arm64-test: .venv/.demo ## installed and demonstrated in an emulated aarch64 Debian (root, 20 min)
+	@PYTHON=$(CURDIR)/$(BIN)/python tests/arm64/run.sh $(CURDIR)/out/arm64 300
 
 HOMEASSISTANT ?= $(CURDIR)/out/homeassistant
 homeassistant-test: .venv/.test ## a real Home Assistant makes entities of us (Python 3.13, mosquitto)
