@@ -40,6 +40,12 @@ def journal() -> str:
     return sh("journalctl -u spotterd -o cat --no-pager")
 
 
+def in_use() -> int:
+    """Bytes of the service that the kernel cannot take back, unlike those of cached files."""
+    told = Path("/sys/fs/cgroup/system.slice/spotterd.service/memory.stat").read_text()
+    return int(told.split()[1])  # "anon NUMBER" is the first line
+
+
 def wait_for(what: str, where: str) -> None:
     """Until the journal or the status line has these words."""
     for _ in range(PATIENCE_S):
@@ -63,10 +69,11 @@ def main() -> int:
     sh("systemctl daemon-reload && systemctl start --no-block spotterd")
     wait_for("building", "status")
     wait_for("%: Building the engine:", "status")  # the child has begun
-    (pid, used) = show("MainPID", "MemoryCurrent")
-    print(f"the daemon is {pid}; it and its build use {int(used) >> 20} MiB", flush=True)
+    (pid,) = show("MainPID")
+    used = in_use()
+    print(f"the daemon is {pid}; it and its build use {used >> 20} MiB", flush=True)
 
-    sh(f"systemctl set-property --runtime spotterd MemoryMax={int(used) * 3 // 4}")
+    sh(f"systemctl set-property --runtime spotterd MemoryMax={used * 3 // 4}")
     wait_for("The builder was ended by SIGKILL", "journal")
     wait_for("Trying again", "journal")
     sh("systemctl set-property --runtime spotterd MemoryMax=infinity")
