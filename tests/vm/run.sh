@@ -14,13 +14,13 @@ cp -r "$checkout/daemon" "$checkout/systemd" "$checkout/calibration" "$checkout/
     "$job" "$share"
 cat >"$share/job.sh" <<JOB
 cd /share
-PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=/share/daemon:/opt/site timeout 500 python3 -u $(basename "$job") $* >said 2>&1
+PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=/share/daemon:/opt/site timeout 1200 python3 -u $(basename "$job") $* >said 2>&1
 echo \$? >rc
 JOB
 touch "$share/said"
 tail -n +1 -f "$share/said" &
 trap 'kill $! 2>/dev/null' EXIT
-timeout 590 qemu-system-x86_64 -accel tcg,thread=multi,tb-size=512 -cpu max -m 2048 -smp 2 \
+timeout 1300 qemu-system-x86_64 -accel tcg,thread=multi,tb-size=512 -cpu max -m 2048 -smp 2 \
     -nographic -no-reboot -nic none -kernel "$out/vmlinuz" -initrd "$out/initrd.img" \
     -append "root=/dev/vda rw console=ttyS0 quiet mitigations=off nokaslr" \
     -drive "file=$out/disk.ext4,if=virtio,format=raw,cache=unsafe,snapshot=on" \
