@@ -14,7 +14,7 @@ def test_nothing_is_lost_and_order_is_kept(tmp_path: Path, capfd: pytest.Capture
     if not MOSQUITTO or os.geteuid():
         pytest.skip("needs mosquitto, and root for a small disk to fill")
     with faults.small_disk(tmp_path) as disk:
-        verdict = faults.travel(tmp_path, disk, rounds=1, kills=4, say=print)
+        verdict = faults.travel(tmp_path, disk, rounds=1, kills=2, say=print)
     with capfd.disabled():
         print(f"\n  {verdict}")
     assert verdict.safe > 200
