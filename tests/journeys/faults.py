@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -123,6 +123,13 @@ class Subscriber:
     def wait_for(self, wanted: set[tuple[str, int]], timeout_s: float) -> bool:
         with self._grew:
             return self._grew.wait_for(lambda: wanted <= self.first.keys(), timeout_s)
+
+    def wait_for_new_life(self, known: Iterable[str], timeout_s: float) -> bool:
+        """Wait for an event of a boot that was not known."""
+        with self._grew:
+            return self._grew.wait_for(
+                lambda: next(reversed(self.first), ("", 0))[0] not in {"", *known}, timeout_s
+            )
 
     def wait_until(self, topic: str, good: Callable[[Any], bool], timeout_s: float) -> bool:
         """Wait until the latest payload of a topic is good."""

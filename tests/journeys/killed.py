@@ -41,10 +41,11 @@ from brokers import Mosquitto  # noqa: E402
 from faultproxy import FaultProxy  # noqa: E402
 from spotterd.remote.overlay import Kept  # noqa: E402
 
-LONGEST_S = 6.0  # of a life; the shortest ends before anything is imported
+LONGEST_S = 4.0  # of a life; the shortest ends before anything is imported
+GROWN_UP = 0.7  # share of the lives whose time begins with their first event
 SKY = "sim:?size=384x256&fps=15&craft=6&seed="
 ROOT = "spotter/roof"
-AT_WORK = re.compile(r"supervisor: (building|running)")
+AT_WORK = re.compile(r": (building|running): ")
 SAYS_DAMAGE = ("Traceback", "broken", "set aside", "are lost", "defect", "cannot be")
 
 
@@ -119,6 +120,8 @@ class Journey:
     def live_and_die(self) -> None:
         """One life: perhaps a wish, a rebuild, a dead link, and at some moment the end."""
         self._start()
+        if self._dice.random() < GROWN_UP:  # however slow the machine is just now
+            self._hears.wait_for_new_life(self._boots, 30)
         moments = sorted(self._dice.uniform(0, LONGEST_S) for _ in range(2))
         time.sleep(moments[0])
         self._disturb()
@@ -161,7 +164,7 @@ class Journey:
             "detector": {"model": str(model)},
             "tracking": {"lost_s": 0.4, "tentative_s": 0.2},
             "events": {"cool_down_s": 0, "update_s": 0.5, "better_view": 1.2},
-            "engines": {"precision": "fp32", "harvest": {"interval_s": 1}},
+            "engines": {"precision": "int8", "harvest": {"interval_s": 1}},
             "remote": {"probation_frames": 5},
             "mqtt": {
                 "url": f"mqtt://127.0.0.1:{self._proxy.port}",
