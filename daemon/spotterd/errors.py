@@ -17,5 +17,9 @@ class RetryError(SpotterdError):
     """Try again later: a camera, broker or disk that may come back by itself."""
 
 
+class RestartError(SpotterdError):
+    """This process cannot go on, a new one can: CUDA after a fault. Nothing to retry in here."""
+
+
 class FallBackError(SpotterdError):
     """This road does not work here: take the next one (INT8 -> FP16 -> FP32, GPU -> CPU)."""

@@ -226,3 +226,15 @@ def test_a_full_disk_while_the_engine_is_written(small_disk: Path) -> None:
         made.write_bytes(b"x" * 100_000)
     assert store.load(WANTED) is None
     assert not list(store.folder.glob(".tmp-*"))
+
+
+def test_how_often_an_engine_has_ended_the_daemon_is_forgotten_with_it(store: Store) -> None:
+    assert store.faults(WANTED) == 0
+    kept(store)
+    store.note_faults(WANTED, 3)
+    assert store.faults(WANTED) == 3
+    assert store.load(WANTED) is not None
+    store.drop(WANTED)
+    assert store.faults(WANTED) == 0
+    (store.folder / f"{WANTED.key}.faults").write_bytes(b"torn \xff")
+    assert store.faults(WANTED) == 0

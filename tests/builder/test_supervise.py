@@ -112,7 +112,7 @@ def test_a_killed_child_is_started_again_without_the_precision(
         ("os.kill(os.getpid(), 11)", "ended by SIGSEGV, it crashed"),
         ("sys.exit(7)", "status 7"),
         ("print('half a mess')", "without a word"),
-        ('print(\'{"kind": "failed", "reason": "No room.", "memory": true}\')', "No room."),
+        ('print(\'{"kind": "failed", "reason": "No room.", "again": true}\')', "No room."),
         ('print(\'{"kind": "failed", "reason": "No model."}\')', "No model."),
         ('print(\'{"kind": "done"}\')', "not of this machine"),
     ],

@@ -1,8 +1,9 @@
 /* A libcuda.so.1 whose device is the host's own memory and whose streams are synchronous.
  *
  * It lets the real pycuda run without a GPU: what it checks is that our calls fit pycuda's and the
- * driver's, not what a GPU does. What is taken is counted, and misuse is refused.
- * SPOTTERD_FAULT_AT=N makes the Nth event wait fail for good, until the primary context is reset.
+ * driver's, not what a GPU does. What is taken is counted, and misuse is refused: freeing is misuse
+ * without a context. SPOTTERD_FAULT_AT=N makes the Nth event wait fail, and then every call, as a
+ * GPU does until the process ends.
  */
 #include <dlfcn.h>
 #include <stdint.h>
@@ -14,7 +15,7 @@ typedef int R;
 typedef uint64_t P;
 enum { OK = 0, INVALID = 1, NOMEM = 2, NO_CONTEXT = 201, ILLEGAL = 700, CAPTURING = 900 };
 
-static int sticky, waits, retained, resets, current, blocks, registered, streams, events, graphs;
+static int sticky, waits, retained, current, blocks, registered, streams, events, graphs;
 static size_t used;
 static const size_t total = (size_t)1 << 30;
 
@@ -39,19 +40,12 @@ R cuDevicePrimaryCtxRetain(P *c, int d) {
   (void)d;
   if (sticky) return sticky;
   retained++;
-  *c = 0x100 + resets;
+  *c = 0x100;
   return OK;
 }
 R cuDevicePrimaryCtxRelease_v2(int d) { (void)d; return retained-- > 0 ? OK : INVALID; }
-R cuDevicePrimaryCtxReset_v2(int d) {
-  (void)d;
-  sticky = blocks = registered = streams = events = graphs = 0;
-  used = 0;
-  resets++;
-  return OK;
-}
 R cuCtxPushCurrent_v2(P c) { (void)c; current++; return OK; }
-R cuCtxPopCurrent_v2(P *c) { *c = 0x100 + resets; return current-- > 0 ? OK : NO_CONTEXT; }
+R cuCtxPopCurrent_v2(P *c) { *c = 0x100; return current-- > 0 ? OK : NO_CONTEXT; }
 R cuCtxGetDevice(int *d) { *d = 0; return OK; }
 R cuCtxSynchronize(void) { NEED; return OK; }
 
@@ -76,7 +70,7 @@ R cuStreamCreate(struct stream **s, unsigned f) {
   streams++;
   return OK;
 }
-R cuStreamDestroy_v2(struct stream *s) { free(s); streams--; return OK; }
+R cuStreamDestroy_v2(struct stream *s) { NEED; free(s); streams--; return OK; }
 R cuStreamSynchronize(struct stream *s) { NEED; return s->capturing ? CAPTURING : OK; }
 R cuStreamQuery(struct stream *s) { (void)s; NEED; return OK; }
 R cuStreamWaitEvent(struct stream *s, P e, unsigned f) { NEED; return s && e && !f ? OK : INVALID; }
@@ -102,6 +96,7 @@ R cuGraphInstantiateWithFlags(struct op **x, struct op *g, unsigned long long f)
 }
 R cuGraphDestroy(struct op *g) { (void)g; graphs--; return OK; }
 R cuGraphExecDestroy(struct op *x) {
+  NEED;
   graphs--;
   while (x) {
     struct op *next = x->next;
@@ -120,7 +115,7 @@ R cuGraphLaunch(const struct op *x, struct stream *s) {
 }
 
 R cuEventCreate(P *e, unsigned f) { NEED; *e = 0x400 + f; events++; return OK; }
-R cuEventDestroy_v2(P e) { (void)e; events--; return OK; }
+R cuEventDestroy_v2(P e) { (void)e; NEED; events--; return OK; }
 R cuEventRecord(P e, struct stream *s) { NEED; return e && s ? OK : INVALID; }
 R cuEventQuery(P e) { (void)e; NEED; return OK; }
 R cuEventSynchronize(P e) {
@@ -142,6 +137,7 @@ R cuMemAlloc_v2(P *p, size_t n) {
   return OK;
 }
 R cuMemFree_v2(P p) {
+  NEED;
   size_t *block = (size_t *)p - 8;
   used -= block[0];
   blocks--;
@@ -155,7 +151,7 @@ R cuMemHostRegister_v2(void *p, size_t n, unsigned f) {
   registered++;
   return OK;
 }
-R cuMemHostUnregister(void *p) { (void)p; registered--; return OK; }
+R cuMemHostUnregister(void *p) { (void)p; NEED; registered--; return OK; }
 R cuMemHostGetDevicePointer_v2(P *d, void *p, unsigned f) { *d = (P)p; return f ? INVALID : OK; }
 R cuMemcpyHtoDAsync_v2(P d, const void *from, size_t n, struct stream *s) {
   return put(s, (struct op){.to = (void *)d, .from = from, .n = n});
@@ -225,6 +221,6 @@ R cuLaunchKernel(const char *f, unsigned gx, unsigned gy, unsigned gz, unsigned 
 
 /* What is left over; read by the test. */
 void host_libcuda_counts(int *out) {
-  int all[] = {retained, current, blocks, registered, streams, events, graphs, resets};
+  int all[] = {retained, current, blocks, registered, streams, events, graphs};
   memcpy(out, all, sizeof all);
 }

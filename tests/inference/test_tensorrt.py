@@ -11,7 +11,7 @@ from spotterd.builder.plan import Settings, build_plan
 from spotterd.errors import BadInputError, FallBackError
 from spotterd.inference.tensorrt import TrtEngine
 from spotterd.inference.trt_world import world_of
-from standins import pycuda_driver, trt10, trt11
+from standins import pycuda_driver, trt10, trt11, trt_parts
 from standins.gpu import stack
 
 BOTH = pytest.mark.parametrize("trt", [trt10, trt11], ids=["trt10", "trt11"])
@@ -42,6 +42,17 @@ def test_a_plan_is_loaded_run_and_unloaded_without_a_trace(tmp_path, device, trt
     backend.close()
     assert (device.retained, device.used_bytes, device.pinned, device.graphs) == (0, 0, {}, {})
     assert stack() == []  # a context left current aborts the process at exit
+
+
+@BOTH
+def test_the_execution_context_is_destroyed_while_its_cuda_context_is_current(
+    tmp_path, trt, monkeypatch
+):
+    current = []
+    kind = trt_parts.IExecutionContext
+    monkeypatch.setattr(kind, "__del__", lambda _self: current.append(len(stack())), raising=False)
+    opened(tmp_path, trt).close()
+    assert current == [1]
 
 
 @BOTH

@@ -5,6 +5,7 @@ from queue import SimpleQueue
 
 import pytest
 
+from spotterd.errors import RestartError
 from spotterd.health.meters import Meters
 from spotterd.service.mailbox import Closed
 from spotterd.service.stage import HOPELESS, Stage
@@ -36,6 +37,15 @@ def test_it_gives_up_after_many_in_a_row() -> None:
 
     name, error, errors = run(turn)
     assert (name, str(error), errors) == ("work", "broken", HOPELESS)
+
+
+def test_what_only_a_new_process_mends_is_not_tried_again() -> None:
+    def turn() -> None:
+        raise RestartError("The GPU failed.")
+
+    name, error, errors = run(turn)
+    assert (name, str(error), errors) == ("work", "The GPU failed.", 1)
+    assert isinstance(error, RestartError)
 
 
 def test_progress_is_a_finished_turn_and_not_a_failed_one() -> None:

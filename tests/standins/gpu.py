@@ -1,8 +1,8 @@
 """Stand-in for a GPU: device memory as NumPy arrays at real addresses, streams as threads.
 
 Work on a stream runs in order and streams run side by side, so that order, overlap and missing
-waits are real. An address that belongs to no allocation is an error, as on the device; the first
-error sticks until the context is reset, and everything after it fails, as on the device.
+waits are real. An address that belongs to no allocation is an error, as on the device; after the
+first error everything fails, for good: only `fresh` (a new process, on a device) helps.
 """
 
 import itertools
@@ -86,10 +86,8 @@ class Gpu:
     devices: int = 1
     init_error: str | None = None
     integrated: bool = False
-    reset_works: bool = True
     error: str | None = None
     used_bytes: int = 0
-    resets: int = 0
     retained: int = 0
     memory: dict[int, Bytes] = field(default_factory=dict)
     pinned: dict[int, Bytes] = field(default_factory=dict)
@@ -136,20 +134,6 @@ class Gpu:
         self.streams[stream.handle] = stream
         return stream
 
-    def reset(self) -> None:
-        """Destroy the context and everything in it."""
-        for stream in self.streams.values():
-            stream.close()
-        self.streams.clear()
-        self.memory.clear()
-        self.pinned.clear()
-        self.mapped.clear()
-        self.graphs.clear()
-        self.used_bytes = 0
-        self.resets += 1
-        if self.reset_works:
-            self.error = None
-
     def _mapped_host(self) -> list[tuple[int, Bytes]]:
         return [(start, self.pinned[start]) for start in self.mapped]
 
@@ -168,6 +152,7 @@ def stack() -> list[Any]:
 
 def fresh(**settings: Any) -> Gpu:
     """Put the device back as new, with other settings."""
-    gpu.reset()
+    for stream in gpu.streams.values():
+        stream.close()
     gpu.__init__(**settings)  # type: ignore[misc]  # the stand-ins hold on to this very object
     return gpu

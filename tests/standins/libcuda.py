@@ -30,11 +30,6 @@ def cuGetErrorString(code: int, text: Any) -> int:  # noqa: N802
     return 0
 
 
-def cuDeviceGet(device: Any, ordinal: Any) -> int:  # noqa: N802
-    _out(device, ordinal.value)
-    return 0
-
-
 def cuCtxPopCurrent_v2(context: Any) -> int:  # noqa: N802
     if not stack():
         return INVALID_VALUE
@@ -60,11 +55,6 @@ def cuMemHostUnregister(start: Any) -> int:  # noqa: N802
 def cuMemHostGetDevicePointer_v2(seen: Any, start: Any, flags: Any) -> int:  # noqa: N802
     _out(seen, start.value)
     return 0 if start.value in gpu.mapped else INVALID_VALUE
-
-
-def cuDevicePrimaryCtxReset_v2(device: Any) -> int:  # noqa: N802
-    gpu.reset()
-    return 0
 
 
 def cuStreamBeginCapture_v2(stream: Any, mode: Any) -> int:  # noqa: N802

@@ -16,7 +16,7 @@ from typing import TextIO
 from spotterd.builder.ladder import build, reference_detector
 from spotterd.builder.wanted import engine_store, want
 from spotterd.builder.wire import Done, Failed, Message, Progress, Request
-from spotterd.errors import SpotterdError
+from spotterd.errors import RestartError, SpotterdError
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,9 @@ def _build(request: Request, teller: Teller) -> Message:
         wanted = replace(wanted, road=smaller or wanted.road)
         build(wanted, engine_store(request.engines), teller.progress, request.leave_out)
     except MemoryError:
-        return Failed(reason="Building took more memory than there is.", memory=True)
+        return Failed(reason="Building took more memory than there is.", again=True)
+    except RestartError as error:
+        return Failed(reason=str(error), again=True)
     except SpotterdError as error:
         return Failed(reason=str(error))
     return Done()

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 MOST_DETECTIONS = 100
 MAKING = 0.8  # share of a rung's time that making the engine takes; the rest is the gate
 OFTEN = 0.2  # what the bar leaves for the next rung: mostly the first one does
-KILLED = "building it took more memory than there is"
+KILLED = "building it took more memory than there is, or broke the GPU for its process"
 
 
 def build(
@@ -46,6 +46,7 @@ def build(
     Raises:
         FallBackError: not even the last precision could be built.
         RetryError: the engine could not be written.
+        RestartError: an engine broke the GPU for this process.
     """
     with store.building():
         engine = store.load(wanted.identity)

@@ -25,7 +25,7 @@ from spotterd.files import TEMPORARY, sha256_of, sweep, sync, whole, write_whole
 log = logging.getLogger(__name__)
 
 ASIDE = "set-aside"
-SUFFIXES = {".plan", ".onnx", ".json", ".cache"}
+SUFFIXES = {".plan", ".onnx", ".json", ".cache", ".faults"}
 ASIDE_KEPT = 4  # files; enough to look into what happened
 
 
@@ -174,6 +174,15 @@ class Store:
                 temporary.write_bytes(data)
         except OSError as error:
             log.warning("Cannot keep %s in %s: %s.", name, self.folder, error.strerror)
+
+    def faults(self, identity: Identity) -> int:
+        """How often in a row the engine has ended the process that ran it, as was noted."""
+        noted = self.cache(f"{identity.key}.faults") or b""
+        return int(noted) if noted.isdigit() else 0
+
+    def note_faults(self, identity: Identity, times: int) -> None:
+        """Keep that number until the engine is dropped; a full disk is a line in the journal."""
+        self.keep_cache(f"{identity.key}.faults", b"%d" % times)
 
     def prune(self, keep: Identity) -> None:
         """Delete engines without sidecar, then the longest unused until the rest fits."""

@@ -43,8 +43,8 @@ class Outcome:
 class Build:
     """One build, in the background.
 
-    A child that is killed (for memory, mostly) is started again with a smaller workspace, and then
-    without the precision that killed it, until nothing is left to leave out.
+    A child that is killed (for memory, mostly), or loses the GPU, is started again with a smaller
+    workspace, and then without the precision that ended it, until nothing is left to leave out.
 
     Args:
         wanted: what for.
@@ -107,7 +107,7 @@ class Build:
                 break
             problem = last.reason if isinstance(last, Failed) else _death(status)
             outcome = Outcome(None, problem)
-            if isinstance(last, Failed) and not last.memory:
+            if isinstance(last, Failed) and not last.again:
                 break
             request = after_death(request, self._wanted)
             if request is not None:

@@ -55,12 +55,12 @@ class Failed(_Message):
 
     Attributes:
         reason: for people, sentences.
-        memory: there was too little of it.
+        again: a new child may do better, with less memory or without what failed.
     """
 
     kind: Literal["failed"] = "failed"
     reason: str
-    memory: bool = False
+    again: bool = False
 
 
 Message: TypeAlias = Progress | Done | Failed

@@ -1,5 +1,7 @@
 """The command `spotterd`: one small module per command, imported only when it is used."""
 
+import logging
+import os
 import sys
 
 import typer
@@ -16,7 +18,7 @@ from spotterd.cli.evaluate import evaluate
 from spotterd.cli.request import request
 from spotterd.cli.run import run
 from spotterd.cli.watch import watch
-from spotterd.errors import BadInputError, SpotterdError
+from spotterd.errors import BadInputError, RestartError, SpotterdError
 
 app = typer.Typer(
     name="spotterd",
@@ -48,6 +50,11 @@ def main() -> None:
     except BadInputError as error:
         print(f"spotterd: {error}", file=sys.stderr)
         sys.exit(2)
+    except RestartError as error:
+        print(f"spotterd: {error}", file=sys.stderr, flush=True)
+        sys.stdout.flush()
+        logging.shutdown()
+        os._exit(1)  # to wind up would free piece by piece what is broken, and libraries abort then
     except SpotterdError as error:
         print(f"spotterd: {error}", file=sys.stderr)
         sys.exit(1)

@@ -58,16 +58,15 @@ class Gpu:
         self.drv = _started_driver()
         self.lib = LibCuda()
         self.errors: tuple[type[Exception], ...] = (self.drv.Error, DriverError, GpuFault)
-        self._ordinal = ordinal
         try:
-            self._device = self.drv.Device(ordinal)
-            self._context: Any = self._device.retain_primary_context()
+            device = self.drv.Device(ordinal)
+            self._context: Any = device.retain_primary_context()
             attributes = self.drv.device_attribute
-            self.integrated = bool(self._device.get_attribute(attributes.INTEGRATED))
+            self.integrated = bool(device.get_attribute(attributes.INTEGRATED))
         except self.drv.Error as error:
             raise FallBackError(f"The GPU cannot be opened ({error}). {_advice(error)}") from error
-        self.name: str = self._device.name()
-        self.capability = "{}.{}".format(*self._device.compute_capability())
+        self.name: str = device.name()
+        self.capability = "{}.{}".format(*device.compute_capability())
 
     def __enter__(self) -> Self:
         self._context.push()
@@ -112,22 +111,8 @@ class Gpu:
                 "Frames are prepared by the CPU."
             ) from error
 
-    def reset(self) -> None:
-        """Destroy the context with everything in it, and retain a new one.
-
-        After an error that sticks (an illegal access, a hung kernel) nothing else helps. Whatever
-        lived in the context must have been dropped before, TensorRT's objects too.
-        """
-        self._detach()
-        # TensorRT's CUDA runtime retains the primary context as well: releasing ours is not enough.
-        self.lib.reset_primary_context(self._ordinal)
-        self._context = self._device.retain_primary_context()
-
     def close(self) -> None:
-        """Give the context back."""
-        self._detach()
-
-    def _detach(self) -> None:
+        """Give the context back; pycuda's objects in it then free nothing any more."""
         if self._context is not None:
             # Current first, else pycuda leaks it in other threads than the opening one; and pycuda
             # leaves a released primary context current, as it does not expect to be followed.

@@ -1,6 +1,6 @@
-"""The CUDA driver calls that pycuda lacks: graphs, registered memory, reset of the context.
+"""The CUDA driver calls that pycuda lacks: graphs, registered memory, an honest pop.
 
-pycuda 2026.1 has no graphs and no reset, and its `register_host_memory` crashes with NumPy 2.
+pycuda 2026.1 has no graphs, and its `register_host_memory` crashes with NumPy 2.
 Signatures are those of cuda.h, the same since CUDA 11.
 """
 
@@ -42,12 +42,6 @@ class LibCuda:
     def pop_context(self) -> None:
         """Take the thread's current context off."""
         self.call("cuCtxPopCurrent_v2", ctypes.byref(ctypes.c_void_p()))
-
-    def reset_primary_context(self, ordinal: int) -> None:
-        """Destroy everything on the device that belongs to this process."""
-        device = ctypes.c_int()
-        self.call("cuDeviceGet", ctypes.byref(device), ctypes.c_int(ordinal))
-        self.call("cuDevicePrimaryCtxReset_v2", device)
 
     def lock_pages(self, address: int, nbytes: int) -> Callable[[], None]:
         """Page-lock memory of ours, so that the GPU copies to and from it, or works on it.

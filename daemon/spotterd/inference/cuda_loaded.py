@@ -1,7 +1,7 @@
-"""An engine loaded into a context, with a lane for every slot: all that a fault takes away."""
+"""An engine loaded into a context, with a slot and a lane for every inference in flight."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -37,7 +37,7 @@ class Engine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How to load an engine, as often as it takes.
+    """How to load an engine.
 
     Attributes:
         load: makes the engine; the context is current.
@@ -57,9 +57,6 @@ class Recipe:
 class Loaded:
     """The engine, the letterbox and the lanes in the context that is current.
 
-    Args:
-        slots: those that are lent already; none: they are made to fit the engine.
-
     Attributes:
         slots: one a lane.
         computed: recorded after each run, waited for by the next: they share scratch memory.
@@ -68,7 +65,7 @@ class Loaded:
         FallBackError: the engine cannot run here, or the memory does not suffice.
     """
 
-    def __init__(self, gpu: Gpu, recipe: Recipe, slots: Sequence[CudaSlot] = ()) -> None:
+    def __init__(self, gpu: Gpu, recipe: Recipe) -> None:
         self._gpu = gpu
         self._recipe = recipe
         self._graphs = recipe.graphs
@@ -79,7 +76,8 @@ class Loaded:
             self._letterbox = self._open_letterbox()
             if self._letterbox is not None:
                 undo.callback(self._letterbox.close)
-            self.slots = tuple(slots) or self._new_slots()
+            kind = CudaSlot if self._letterbox is None else CudaFrameSlot
+            self.slots = tuple(kind(self._engine.bindings) for _ in range(recipe.slots))
             self.lanes: dict[Slot, Lane] = {}
             undo.callback(self._close_lanes)
             self._open_lanes()
@@ -91,20 +89,10 @@ class Loaded:
         return self._engine.device_bytes + sum(lane.device_bytes for lane in self.lanes.values())
 
     def close(self) -> None:
-        """Free everything; on a broken context, as far as it goes."""
-        try:
-            self._gpu.drv.Context.synchronize()
-        except self._gpu.errors as error:
-            log.debug("Not freed singly, the context is broken: %s", error)
-            self._undo.pop_all()
-            self._engine.close()
-            self.lanes.clear()
+        """Free everything, in the context: what is freed after it is gone would be a leak."""
+        self._gpu.drv.Context.synchronize()
         self._undo.close()
         self.computed = None  # now: pycuda frees it only while its context is current
-
-    def _new_slots(self) -> tuple[CudaSlot, ...]:
-        kind = CudaSlot if self._letterbox is None else CudaFrameSlot
-        return tuple(kind(self._engine.bindings) for _ in range(self._recipe.slots))
 
     def _open_letterbox(self) -> GpuLetterbox | None:
         if self._recipe.kernels is None:
@@ -136,12 +124,9 @@ class Loaded:
 
     def _lane(self, slot: CudaSlot, bindings: tuple[Binding, ...]) -> Lane:
         zero_copy = self._recipe.zero_copy
-        if not isinstance(slot, CudaFrameSlot):
-            return Lane(self._gpu, slot, bindings, zero_copy=zero_copy)
-        if self._letterbox is None:  # it was there when the slots were made
-            slot.on_gpu = False
-            return Lane(self._gpu, slot, bindings, zero_copy=zero_copy)
-        return FrameLane(self._gpu, slot, bindings, self._letterbox, zero_copy=zero_copy)
+        if isinstance(slot, CudaFrameSlot) and self._letterbox is not None:
+            return FrameLane(self._gpu, slot, bindings, self._letterbox, zero_copy=zero_copy)
+        return Lane(self._gpu, slot, bindings, zero_copy=zero_copy)
 
     def _start(self, lane: Lane) -> None:
         """A first run, since engines initialise lazily, which no graph can record."""

@@ -1,8 +1,8 @@
 """Slots whose memory the GPU reads and writes by itself, and what a context holds for each.
 
 A slot's host arrays are ours (page-aligned, registered with CUDA, so page-locked) and live as long
-as the slot: they outlast the context, whose loss then rebinds nothing that a caller may hold. What
-lives in the context is the slot's `Lane`, which may be built anew.
+as the slot: whoever still reads outputs when the context goes reads memory that is there. What
+lives in the context is the slot's `Lane`.
 """
 
 import mmap
@@ -103,7 +103,6 @@ class Lane:
     Attributes:
         addresses: device address of every binding.
         device_bytes: device memory taken.
-        in_flight: submitted in this context, and not waited for yet.
         run: puts one run of the engine on the stream; set by `use`.
     """
 
@@ -121,7 +120,6 @@ class Lane:
         self._undo = ExitStack()
         self.addresses: dict[str, int] = {}
         self.device_bytes = 0
-        self.in_flight = False
         self.run: Callable[[], None] = _nothing
         with self._undo:
             self.stream = drv.Stream(NON_BLOCKING)
@@ -161,12 +159,10 @@ class Lane:
                     self._slot.pinned[name], self._device[name], self.stream
                 )
         self.done.record(self.stream)
-        self.in_flight = True
 
     def wait(self) -> None:
         """Sleep until the outputs have arrived in the slot."""
         self.done.synchronize()
-        self.in_flight = False
         self._slot.convert_outputs()
 
     def use(self, enqueue: Callable[[], None], lib: LibCuda | None) -> None:

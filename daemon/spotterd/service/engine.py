@@ -1,6 +1,7 @@
 """The engine for this device: loaded where it is there, else built while ONNX Runtime serves."""
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -10,12 +11,15 @@ from spotterd.builder.supervise import Build, Outcome
 from spotterd.builder.wanted import engine_store, want
 from spotterd.builder.wire import Progress
 from spotterd.config.schema import Config
-from spotterd.errors import SpotterdError
+from spotterd.errors import RestartError, SpotterdError
 from spotterd.inference.base import Backend
 from spotterd.inference.detector import Detector, Thresholds
 from spotterd.inference.open import open_backend
 
 log = logging.getLogger(__name__)
+
+FAULTS_IN_A_ROW = 3  # ends of the daemon by one engine, before the plain model takes its place
+PROVEN_S = 3600.0  # an engine that worked for so long does not fault every time
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +54,13 @@ class Loaded:
         detector: ready to use.
         key: of the engine's identity; empty while the plain model serves in its place.
         engine: with the figures of its gate; None as above.
+        given_up: why it is the plain model that serves, though there is an engine; a sentence.
     """
 
     detector: Detector
     key: str = ""
     engine: Engine | None = None
+    given_up: str = ""
 
 
 class EngineKeeper:
@@ -69,26 +75,44 @@ class EngineKeeper:
         self._config = config
         self._post = post
         self._wanted = want(config.detector, config.engines)
+        self._store = engine_store(config.engines)
         self._build: Build | None = None
+        self._began_s = time.monotonic()
 
     def open(self) -> Loaded:
         """The wanted engine if it needs no building, else the plain model on ONNX Runtime.
 
         Raises:
             BadInputError: the model, its labels or the options cannot be used.
+            RestartError: the engine has broken what only a new process can have again.
         """
+        faults = self._store.faults(self._wanted.identity)
+        if faults >= FAULTS_IN_A_ROW:
+            return self._plain(
+                f"The engine ended the daemon {faults} times in a row and is not used any more. "
+                "`spotterd request rebuild` builds it anew."
+            )
         engine = self._wanted.find()
         if engine is not None:
             try:
                 return self._loaded(engine)
+            except RestartError:
+                self.faulted()
+                raise
             except SpotterdError as error:
                 log.warning("The engine that is there does not run: %s Building it anew.", error)
-                engine_store(self._config.engines).drop(self._wanted.identity)
-        return Loaded(self._on(open_backend(self._config.detector, self._config.engines)))
+                self.drop()
+        return self._plain()
 
     def drop(self) -> None:
         """Forget the kept engine, so that the next `open` leads to a build."""
-        engine_store(self._config.engines).drop(self._wanted.identity)
+        self._store.drop(self._wanted.identity)
+
+    def faulted(self) -> None:
+        """Note that the engine ends this process, so that it cannot do so for ever."""
+        proven = time.monotonic() - self._began_s >= PROVEN_S
+        before = 0 if proven else self._store.faults(self._wanted.identity)
+        self._store.note_faults(self._wanted.identity, before + 1)
 
     def build(self) -> None:
         """Build in the background; news tell how it goes."""
@@ -112,7 +136,12 @@ class EngineKeeper:
         except SpotterdError as error:
             self._post(NoEngine(str(error)))
 
+    def _plain(self, given_up: str = "") -> Loaded:
+        backend = open_backend(self._config.detector, self._config.engines)
+        return Loaded(self._on(backend), given_up=given_up)
+
     def _loaded(self, engine: Engine) -> Loaded:
+        self._began_s = time.monotonic()
         return Loaded(self._on(self._wanted.open(engine)), self._wanted.identity.key, engine)
 
     def _on(self, backend: Backend) -> Detector:

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from spotterd.errors import RestartError
 from spotterd.health.meters import Meters
 from spotterd.service.mailbox import Closed
 
@@ -18,8 +19,8 @@ class Stage:
     """A thread that repeats one short turn and tells when it last got on.
 
     A turn that raises is logged, counted and skipped, so that one bad frame costs one frame. After
-    `HOPELESS` failures in a row the stage ends and says so: the supervisor stops the daemon and
-    systemd starts it anew.
+    `HOPELESS` failures in a row, or one that only a new process mends, the stage ends and says so:
+    the supervisor stops the daemon and systemd starts it anew.
 
     Args:
         name: of the thread, the log and the health message.
@@ -60,6 +61,10 @@ class Stage:
                 self.progress_ns = time.monotonic_ns()
             except Closed:
                 self._ended(self.name, None)
+                return
+            except RestartError as error:
+                self._meters.error()
+                self._ended(self.name, error)
                 return
             except Exception as error:  # the outermost loop of this thread
                 in_a_row += 1

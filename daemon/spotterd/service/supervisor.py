@@ -9,7 +9,7 @@ from typing import TypeAlias
 from spotterd import paths
 from spotterd.config.load import Given
 from spotterd.config.schema import Config
-from spotterd.errors import SpotterdError
+from spotterd.errors import RestartError, SpotterdError
 from spotterd.health.meters import Figures, Meters
 from spotterd.publish.pictures import PictureRing
 from spotterd.remote.changes import Changes
@@ -100,6 +100,7 @@ class Daemon:
         Raises:
             BadInputError: somebody has to change something first.
             RetryError: a stage gave up; a new start may help.
+            RestartError: only a new process helps.
         """
         self._outside.start()
         self._standing.tell("starting", "Loading the detector.")
@@ -124,7 +125,7 @@ class Daemon:
                 if not self._work(config, rebuild, limit_s):
                     return
             except SpotterdError as error:
-                if not self._helm.back(str(error)):
+                if not self._helm.back(str(error)) or isinstance(error, RestartError):
                     raise
             self._forget(config, self._helm.config)
 

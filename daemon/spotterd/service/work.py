@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from spotterd.config.schema import Config
-from spotterd.errors import BadInputError, FallBackError, RetryError
+from spotterd.errors import BadInputError, FallBackError, RestartError, RetryError
 from spotterd.health.meters import Figures, Meters
 from spotterd.service.answer import BenchWanted, Rebuild
 from spotterd.service.bare import compared
@@ -80,7 +80,9 @@ class Work:
         """Start all threads, and the build where there is no engine."""
         self._use(self.loaded)
         self.pipeline.start()
-        if self.loaded.engine is None:
+        if self.loaded.given_up:
+            self._standing.facts.no_engine = self.loaded.given_up
+        elif self.loaded.engine is None:
             self._standing.build("Building the engine")
             self._keeper.build()
         else:
@@ -108,6 +110,7 @@ class Work:
 
         Raises:
             BadInputError: a camera will never work.
+            RestartError: the engine has broken what only a new process can have again.
             RetryError: a stage gave up.
         """
         if isinstance(note, FirstFrame):
@@ -119,6 +122,9 @@ class Work:
             if self.pipeline.over:
                 self._conclude()
                 return True
+        elif isinstance(note.error, RestartError):
+            self._keeper.faulted()
+            raise note.error
         else:
             raise RetryError(f"The stage {note.name} failed again and again: {note.error}.")
         self._standing.say()

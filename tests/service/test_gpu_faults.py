@@ -1,0 +1,107 @@
+"""A GPU that fails ends the daemon, at once; an engine that does so every time is given up.
+
+On the stand-in GPU, which forgets its fault as a real one does: for a new process.
+"""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from builder.models import skies, tiny
+from spotterd.builder import wanted as wanted_module
+from spotterd.builder.ladder import build
+from spotterd.builder.progress import silent
+from spotterd.builder.wanted import Wanted, engine_store, want
+from spotterd.config.load import Given
+from spotterd.errors import RestartError
+from spotterd.inference.cuda_slots import Lane
+from spotterd.inference.trt_world import world_of
+from spotterd.service import engine as engine_module
+from spotterd.service.engine import FAULTS_IN_A_ROW, EngineKeeper
+from spotterd.service.supervisor import Daemon
+from spotterd.service.systemd import Notifier
+from standins import pycuda_driver, trt11
+from standins.gpu import fresh, gpu
+
+
+@pytest.fixture
+def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Given:
+    """A daemon's configuration, and the engine for it, built."""
+    pycuda_driver.install(monkeypatch)
+    fresh()
+    monkeypatch.setattr(wanted_module, "need_world", lambda: world_of(trt11))
+    tree = {
+        "cameras": {"main": {"source": str(skies(tmp_path / "pictures", 40))}},
+        "detector": {"model": str(tiny(tmp_path / "tiny.onnx"))},
+        "engines": {"precision": "fp32", "letterbox": "cpu", "threads": 1},
+        "mqtt": {"url": "mqtt://127.0.0.1:9"},
+    }
+    given = Given(None, tree, {})
+    build(wanted(given), engine_store(given.with_overlay({}).engines), silent)
+    return given
+
+
+def wanted(given: Given) -> Wanted:
+    config = given.with_overlay({})
+    return want(config.detector, config.engines)
+
+
+def break_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first frame finds that the GPU has failed."""
+    wait = Lane.wait
+
+    def failing(lane: Lane) -> None:
+        gpu.error = "CUDA_ERROR_ILLEGAL_ADDRESS"
+        wait(lane)
+
+    monkeypatch.setattr(Lane, "wait", failing)
+
+
+def run(given: Given) -> Daemon:
+    fresh()
+    daemon = Daemon(given, Notifier(lambda _: None))
+    daemon.run(limit_s=60)
+    return daemon
+
+
+def test_after_three_ends_in_a_row_the_plain_model_serves(given, monkeypatch, caplog) -> None:
+    caplog.set_level(logging.INFO)
+    break_the_gpu(monkeypatch)
+    for _ in range(FAULTS_IN_A_ROW):
+        with pytest.raises(RestartError, match=r"^The GPU failed .*illegal memory access"):
+            run(given)
+    assert "a turn failed" not in caplog.text  # told once, as a sentence
+    assert gpu.retained == 0
+    caplog.clear()
+    assert run(given).figures().errors == 0
+    assert "degraded: The engine ended the daemon 3 times in a row" in caplog.text
+    assert "All recordings are over" in caplog.text
+    assert "building" not in caplog.text
+
+
+def test_an_engine_that_worked_for_long_is_not_blamed_for_what_was(given, monkeypatch) -> None:
+    config = given.with_overlay({})
+    store, identity = engine_store(config.engines), wanted(given).identity
+    store.note_faults(identity, FAULTS_IN_A_ROW - 1)
+    keeper = EngineKeeper(config, lambda _news: None)
+    loaded = keeper.open()
+    assert loaded.engine is not None
+    monkeypatch.setattr(engine_module, "PROVEN_S", 0.0)
+    keeper.faulted()
+    assert store.faults(identity) == 1
+    loaded.detector.backend.close()
+
+
+def test_asking_for_a_new_engine_forgets_what_the_old_one_did(given) -> None:
+    config = given.with_overlay({})
+    engine_store(config.engines).note_faults(wanted(given).identity, FAULTS_IN_A_ROW)
+    keeper = EngineKeeper(config, lambda _news: None)
+    given_up = keeper.open()
+    assert given_up.engine is None
+    assert "3 times in a row" in given_up.given_up
+    given_up.detector.backend.close()
+    keeper.drop()
+    anew = keeper.open()
+    assert (anew.engine, anew.given_up) == (None, "")  # which leads to a build
+    anew.detector.backend.close()
