@@ -21,6 +21,7 @@ import onnxruntime as ort
 from spotterd.builder.agreement import LENIENT
 from spotterd.builder.calibration import TRIAL_SCORE, Calibration
 from spotterd.builder.graph import load
+from spotterd.builder.identity import BUILDER_VERSION
 from spotterd.builder.make_onnx import form_name
 from spotterd.builder.pictures import MOST_CALIBRATING
 from spotterd.builder.proof import Proof
@@ -55,7 +56,7 @@ def main() -> None:
     out = args.model.with_suffix(".ranges.json")
     out.write_text(json.dumps(shipped.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")
     for proof in proofs:
-        print(f"{proof.form}: {proof.words}: {'holds' if proof.holds else 'TOO MUCH'}")
+        print(f"{proof.form}: {proof.words}: {proof.problem or 'it holds'}")
     print(f"wrote {out}, {ranges.method} ranges of {ranges.pictures} pictures")
 
 
@@ -105,6 +106,7 @@ def proven(model: Path, data: Path, ranges: Ranges, scratch: Path) -> tuple[Proo
         proofs.append(
             Proof(
                 form=form,
+                builder=BUILDER_VERSION,
                 input_hw=info.input_hw,
                 pictures=len(truth),
                 objects=sum(len(item.boxes) for item in truth),

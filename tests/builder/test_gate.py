@@ -13,6 +13,7 @@ from spotterd.config.schema import Gate
 
 PROOF = Proof(
     form="any",
+    builder=1,
     input_hw=(640, 640),
     pictures=683,
     objects=647,
@@ -22,6 +23,7 @@ PROOF = Proof(
     runtime="onnxruntime",
 )
 WEAK = PROOF.model_copy(update={"objects": 40})
+ONE_CLASS = PROOF.model_copy(update={"ap50_by_class": {"bird": (0.7, 0.64), "drone": (0.5, 0.5)}})
 LOSSY = PROOF.model_copy(update={"ap50_int8": 0.79})
 
 
@@ -59,6 +61,7 @@ def figures(reference: int = 80, found: int | None = None, **changes: object) ->
         (figures(7, 3), PROOF, "refuted", "recall 0.429"),
         (figures(80, 70), PROOF, "refuted", "recall 0.875"),
         (figures(), LOSSY, "refuted", "AP50 0.790 after 0.812 of FP32"),
+        (figures(), ONE_CLASS, "refuted", "AP50 of class bird 0.640 after 0.700 of FP32"),
         (figures(7), WEAK, "not proven", ""),
         (figures(), WEAK, "proven", ""),
     ],

@@ -14,6 +14,7 @@ from builder.conftest import fill
 from builder.models import SIDE, skies
 from spotterd.builder import calibration, ladder, sources
 from spotterd.builder.agreement import Figures
+from spotterd.builder.identity import BUILDER_VERSION
 from spotterd.builder.ladder import build
 from spotterd.builder.make_onnx import form_name
 from spotterd.builder.progress import silent
@@ -189,6 +190,7 @@ def proof(ap50_int8: float, **changes: object) -> dict[str, object]:
     measured = {
         "input_hw": (SIDE, SIDE), "pictures": 683, "objects": 647, "ap50_fp32": 0.812,
         "ap50_int8": ap50_int8, "ap50_by_class": {}, "runtime": "onnxruntime 1",
+        "builder": BUILDER_VERSION,
     }  # fmt: skip
     return {"proofs": [measured | {"form": form} | changes for form in forms]}
 
@@ -202,6 +204,7 @@ def proof(ap50_int8: float, **changes: object) -> dict[str, object]:
         (proof(0.806, objects=40), "fp32", "it is not proven"),
         (proof(0.806, input_hw=(64, 64)), "fp32", "it is not proven"),
         (proof(0.806, form="another"), "fp32", "it is not proven"),
+        (proof(0.806, builder=0), "fp32", "it is not proven"),
     ],
 )
 def test_what_was_shown_of_these_ranges_counts_where_the_pictures_show_nothing(

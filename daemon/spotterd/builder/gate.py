@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict
 
 from spotterd.builder.agreement import Figures
-from spotterd.builder.proof import MOST_LOSS, Proof
+from spotterd.builder.proof import Proof
 from spotterd.config.schema import Gate
 
 CHANCE = 0.05  # what would happen by chance less often than this is taken for real
@@ -49,14 +49,15 @@ def judge(figures: Figures, floor: Gate, proof: Proof | None = None) -> Judgemen
     few = figures.reference < LEAST_REFERENCE
     against = _shortfalls(figures, floor) if not few else _collapse(figures, floor)
     against += lost_classes(figures, min(CLASS_RECALL, floor.recall))
-    if proof is not None and proof.enough and not proof.holds:
-        against.append(f"{proof.words}, at most {MOST_LOSS:g} less is allowed")
+    shown = proof if proof is not None and proof.enough else None
+    if shown is not None and shown.problem:
+        against.append(shown.problem)
     if against:
         return Judgement(verdict="refuted", why="; ".join(against))
+    if shown is not None:
+        return Judgement(verdict="proven", why=f"{in_words(figures)}; {shown.words}")
     if not few:
         return Judgement(verdict="proven", why=in_words(figures))
-    if proof is not None and proof.enough:
-        return Judgement(verdict="proven", why=f"{proof.words}; {in_words(figures)}")
     return Judgement(
         verdict="not proven",
         why=f"FP32 sees {figures.reference} objects in the {figures.pictures} pictures to judge "

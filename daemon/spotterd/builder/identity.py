@@ -9,7 +9,7 @@ import json
 
 from pydantic import BaseModel, ConfigDict
 
-BUILDER_VERSION = 2  # count up when the same inputs would now give another engine
+BUILDER_VERSION = 3  # count up when the same inputs would now give another engine
 KEY_CHARS = 16
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from spotterd.builder.identity import BUILDER_VERSION
 from spotterd.builder.proof import Proof
 
 log = logging.getLogger(__name__)
@@ -35,8 +36,9 @@ class Ranges(BaseModel):
     proofs: tuple[Proof, ...] = ()
 
     def proof(self, form: str, input_hw: tuple[int, int]) -> Proof | None:
-        """What was measured of this form at this size; None where nothing was."""
-        fits = (p for p in self.proofs if (p.form, p.input_hw) == (form, input_hw))
+        """What was measured of this form, made by this builder, at this size; None: nothing."""
+        wanted = (form, input_hw, BUILDER_VERSION)
+        fits = (p for p in self.proofs if (p.form, p.input_hw, p.builder) == wanted)
         return next(fits, None)
 
 
