@@ -140,8 +140,9 @@ class IExecutionContext:
             engine.call("cuMemAlloc_v2", ctypes.byref(memory), ctypes.c_size_t(4 * engine.inputs))
 
     def __del__(self) -> None:
-        for memory in self.scratch:  # as TensorRT does; on a broken context it is gone already
-            self.engine.call._library.cuMemFree_v2(memory)
+        for memory in self.scratch:  # as TensorRT does; it says what it cannot free, too
+            if code := self.engine.call._library.cuMemFree_v2(memory):
+                self.engine.logger.log(Severity.ERROR, f"cuMemFree_v2: CUDA error {code}")  # noqa: G004
 
     def get_tensor_shape(self, name: str) -> tuple[int, ...]:
         return self.engine.get_tensor_shape(name)

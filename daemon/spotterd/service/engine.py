@@ -90,7 +90,7 @@ class EngineKeeper:
         if faults >= FAULTS_IN_A_ROW:
             return self._plain(
                 f"The engine ended the daemon {faults} times in a row and is not used any more. "
-                "`spotterd request rebuild` builds it anew."
+                "`spotterd request NODE rebuild` builds it anew."
             )
         engine = self._wanted.find()
         if engine is not None:
