@@ -17,10 +17,11 @@ sys.path[:0] = [str(TESTS), str(TESTS.parent / "daemon")]
 
 from brokers import Mosquitto  # noqa: E402
 from helpers import ROOT  # noqa: E402
-from journeys.daemon import Daemon, daemon, run  # noqa: E402
+from journeys.daemon import Daemon, daemon, start  # noqa: E402
 
 FILE = ROOT / "docs" / "remote-transcript.md"
 QUIET_S = 4.0  # without a word worth telling: the next command
+PATIENCE_S = 300.0  # for a command, on a busy machine
 SETTLED_S = 150.0  # for an engine to be built
 
 HEAD = """# An operator changes a running board
@@ -139,16 +140,18 @@ def transcript(one: Daemon, folder: Path, broker: str) -> list[str]:
             (*("config", "set", "roof-1", "cameras.south.source=sim:", "cameras.south.max_fps=2"),),
         ),
         ("What it came to", ("request", "roof-1", "bench")),
+        ("A new engine, with its progress", ("request", "roof-1", "rebuild")),
     )
     out = ["", *_block(subscriber, "", [])]
     for title, arguments in commands:
         if title:
             out += [f"## {title}", ""]
         subscriber.command()
-        done = run(folder, *arguments, "--broker", broker)
+        command = start(folder, *arguments, "--broker", broker)
+        told, warned = command.communicate(timeout=PATIENCE_S)
         typed = " ".join(f"'{a}'" if set(a) & set("[ ") else a for a in arguments)
-        said = (done.stderr + done.stdout).splitlines()
-        out += _block(subscriber, f"$ spotterd {typed}", [*said, f"[exit {done.returncode}]"])
+        said = (warned + told).splitlines()
+        out += _block(subscriber, f"$ spotterd {typed}", [*said, f"[exit {command.returncode}]"])
     subscriber.close()
     return out
 
