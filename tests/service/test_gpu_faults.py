@@ -3,22 +3,26 @@
 On the stand-in GPU, which forgets its fault as a real one does: for a new process.
 """
 
+import io
 import logging
 from pathlib import Path
 
 import pytest
 
 from builder.models import skies, tiny
+from spotterd.builder import child
 from spotterd.builder import wanted as wanted_module
 from spotterd.builder.ladder import build
 from spotterd.builder.progress import silent
 from spotterd.builder.wanted import Wanted, engine_store, want
+from spotterd.builder.wire import Failed, Request
 from spotterd.config.load import Given
 from spotterd.errors import RestartError
 from spotterd.inference.cuda_slots import Lane
 from spotterd.inference.trt_world import world_of
 from spotterd.service import engine as engine_module
 from spotterd.service.engine import FAULTS_IN_A_ROW, EngineKeeper
+from spotterd.service.helm import Helm
 from spotterd.service.supervisor import Daemon
 from spotterd.service.systemd import Notifier
 from standins import pycuda_driver, trt11
@@ -78,6 +82,27 @@ def test_after_three_ends_in_a_row_the_plain_model_serves(given, monkeypatch, ca
     assert "degraded: The engine ended the daemon 3 times in a row" in caplog.text
     assert "All recordings are over" in caplog.text
     assert "building" not in caplog.text
+
+
+def test_what_is_on_trial_is_taken_back_before_the_daemon_ends(given, monkeypatch) -> None:
+    """It does not go on with the one before in this process: the GPU is lost to that, too."""
+    blamed: list[str] = []
+    monkeypatch.setattr(Helm, "back", lambda _self, why: not blamed.append(why))
+    break_the_gpu(monkeypatch)
+    with pytest.raises(RestartError):
+        run(given)
+    assert len(blamed) == 1
+
+
+def test_a_building_child_that_loses_the_gpu_asks_for_another_one(given, monkeypatch) -> None:
+    def lost(*_args: object) -> None:
+        raise RestartError("The GPU failed.")
+
+    monkeypatch.setattr(child, "build", lost)
+    config = given.with_overlay({})
+    request = Request(detector=config.detector, engines=config.engines)
+    told = child._build(request, child.Teller(io.StringIO()))
+    assert told == Failed(reason="The GPU failed.", again=True)
 
 
 def test_an_engine_that_worked_for_long_is_not_blamed_for_what_was(given, monkeypatch) -> None:
