@@ -70,7 +70,8 @@ def page(videos: list[str]) -> None:
 
 def said(file: Path, name: str) -> None:
     """A terminal's text with its colours."""
-    text = Text.from_ansi(file.read_text().rstrip())
+    lines = [line.rstrip() for line in file.read_text().rstrip().splitlines()]
+    text = Text.from_ansi("\n".join(lines))
     with Path(os.devnull).open("w") as nowhere:
         console = Console(record=True, width=160, file=nowhere)
         console.print(text)
@@ -78,8 +79,8 @@ def said(file: Path, name: str) -> None:
     with tempfile.NamedTemporaryFile("w", suffix=".html") as sheet:
         sheet.write(SHEET.format(code))
         sheet.flush()
-        lines = text.plain.split("\n")
-        size = f"{max(map(len, lines)) * 9},{len(lines) * 20 + 28}"
+        seen = [line.rstrip() for line in text.plain.split("\n")]
+        size = f"{max(map(len, seen)) * 9 + 36},{len(seen) * 20 + 28}"
         shoot(Path(sheet.name).as_uri(), name, size)
 
 

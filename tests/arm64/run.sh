@@ -38,9 +38,10 @@ echo "arm64-test: installing (only wheels, nothing is compiled)"
 /opt/spotterd/bin/pip install --quiet --only-binary=:all: 'spotterd[demo,metrics,nvml]'
 cd /tmp
 export XDG_STATE_HOME=/tmp/state
-/opt/spotterd/bin/spotterd demo --seconds $seconds
+/opt/spotterd/bin/spotterd demo --seconds $seconds --source 'sim:?live=0&size=320x256'
 JOB
-# Emulated, loading the detector takes a minute and a frame many seconds: a demo needs its time.
+# Emulated, loading the detector takes a minute and a frame many seconds: the demo needs its time, and a
+# recording, of which no frame is dropped for being late.
 # A mount namespace of its own: what is mounted in it is gone with it. Without /sys: it tells of the
 # host's processors, and ONNX Runtime crashes where they are of another kind than the emulated one.
 unshare --mount sh -euc '
