@@ -61,7 +61,7 @@ def page(videos: list[str]) -> None:
             subprocess.Popen(run, env=environment) as daemon,  # noqa: S603
         ):
             time.sleep(RUN_S)
-            shoot(f"http://127.0.0.1:{PAGE}/", "page.png", "1100,1130")
+            shoot(f"http://127.0.0.1:{PAGE}/", "page.png", "1100,960")
             shoot(f"http://127.0.0.1:{PAGE}/", "page-phone.png", "390,1300")
             daemon.terminate()
             daemon.wait()
