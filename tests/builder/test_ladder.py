@@ -198,7 +198,7 @@ def proof(ap50_int8: float, **changes: object) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("proofs", "precision", "said"),
     [
-        (proof(0.806), "int8", "INT8 is proven: AP50 0.806 after 0.812 of FP32 on 647 labelled"),
+        (proof(0.806), "int8", "judge by; AP50 0.806 after 0.812 of FP32 on 647 labelled"),
         (proof(0.79), "fp32", "INT8 is not used: AP50 0.790 after 0.812"),
         ({}, "fp32", "INT8 is not used: it is not proven, FP32 sees 0 objects"),
         (proof(0.806, objects=40), "fp32", "it is not proven"),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gpu import host_kernels
 from inference.trt_models import doubling_model, open_plan, plan_file
-from spotterd.errors import FallBackError, RetryError
+from spotterd.errors import FallBackError
 from spotterd.inference.cuda import Gpu
 from spotterd.inference.preprocess import SOURCE, GpuLetterbox, axis_taps, taps
 from spotterd.vision.letterbox import PAD, YOLO, YOLOX, Letterbox
@@ -153,16 +153,6 @@ def test_a_plain_input_still_goes_the_plain_way(backend):
     assert (slot.outputs[0] == 1.0).all()
     assert pycuda_driver.counts["launches"] == 0
     backend.release(slot)
-
-
-def test_frames_go_on_after_a_fault(backend, device):
-    letterbox = Letterbox((320, 180), (64, 64))
-    answer(backend, noise(320, 180), letterbox)
-    device.error = "CUDA_ERROR_ILLEGAL_ADDRESS"
-    with pytest.raises(RetryError):
-        answer(backend, noise(320, 180), letterbox)
-    backend.release(backend._slots[0])
-    answer(backend, noise(320, 180), letterbox)
 
 
 def test_shared_memory_is_read_where_it_is(tmp_path, device):

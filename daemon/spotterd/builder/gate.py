@@ -67,6 +67,8 @@ def judge(figures: Figures, floor: Gate, proof: Proof | None = None) -> Judgemen
 
 def in_words(figures: Figures) -> str:
     """The figures in short."""
+    if not figures.reference:
+        return "FP32 sees nothing in the pictures to judge by"
     return (
         f"recall {figures.recall:.3f} and AP50 {figures.agreement:.3f} with FP32's own "
         f"{figures.reference} detections as the truth, score shift {figures.score_shift:.3f}"

@@ -15,7 +15,6 @@ from spotterd.publish.topics import Topics
 
 ONLINE = b"online"  # what Home Assistant says on its status topic when it has started
 EXPIRES_AFTER_INTERVALS = 3  # without a health message figures are unknown, not the last ones
-URL = "https://pypi.org/project/spotterd/"
 
 Component: TypeAlias = dict[str, Any]
 
@@ -81,7 +80,7 @@ class Announcement:
                 "model": "Sky camera",
                 "sw_version": self.version,
             },
-            "origin": {"name": "spotterd", "sw_version": self.version, "support_url": URL},
+            "origin": {"name": "spotterd", "sw_version": self.version},
             "availability": [
                 {
                     "topic": self.topics.availability,
