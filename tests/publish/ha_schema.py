@@ -7,7 +7,7 @@ unknown keys of a component are dropped without a word, so both are errors here.
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Topic = Annotated[str, Field(pattern=r"^[^#+]+$", max_length=65535)]
 Text = Annotated[str, Field(min_length=1)]
@@ -28,7 +28,6 @@ class Device(Strict):
 class Origin(Strict):
     name: Text
     sw_version: Text
-    support_url: HttpUrl
 
 
 class Availability(Strict):
