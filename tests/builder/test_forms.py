@@ -19,6 +19,7 @@ from spotterd.builder.ranges import Ranges
 from spotterd.errors import FallBackError
 from spotterd.inference.trt_world import World, find_world
 from spotterd.paths import shipped
+from tiny_models import sees_dark
 
 LIMITS = dict.fromkeys(("r0", "r1", "r2", "r3"), (0.0, 1.0)) | {
     f"c{n}": (-1.0, 1.0) for n in range(4)
@@ -45,6 +46,11 @@ def test_first_last_and_decoding_stay_float(model: onnx.ModelProto) -> None:
     kinds = {n.name: n.op_type for n in prepared(model).graph.node}
     assert [kinds[name] for name in found.tail] == ["Reshape", "Concat", "Sigmoid", "Concat"]
     assert [kinds[name] for name in found.float_nodes].count("Conv") == 2
+
+
+def test_a_network_without_such_convolutions_is_told_so(tmp_path: Path) -> None:
+    with pytest.raises(FallBackError, match="no convolution that INT8 could replace"):
+        for_cpu(load(sees_dark(tmp_path / "dark.onnx"), (64, 96)), {}, narrow=False)
 
 
 def kinds_of(model: onnx.ModelProto) -> set[int]:

@@ -1,12 +1,13 @@
 """In the machine: the kernel ends a build for lack of memory; the daemon lives, tells, tries again.
 
 The unit that ships is used, with its own OOMPolicy; what it may use is cut (MemoryMax) to less than
-it uses, once, as soon as a build goes on. Real cgroups, which a container here does not have.
+it needs, once, as soon as a build goes on. Real cgroups, which a container here does not have.
 """
 
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import tiny_models
@@ -26,6 +27,7 @@ TimeoutStartSec=300
 WatchdogSec=120
 """
 PATIENCE_S = 240
+SLACK = 4 << 20  # bytes; only to import what a build needs takes more
 
 
 def sh(command: str) -> str:
@@ -41,9 +43,11 @@ def journal() -> str:
 
 
 def in_use() -> int:
-    """Bytes of the service that the kernel cannot take back, unlike those of cached files."""
-    told = Path("/sys/fs/cgroup/system.slice/spotterd.service/memory.stat").read_text()
-    return int(told.split()[1])  # "anon NUMBER" is the first line
+    """Bytes that the service uses, once the kernel has taken back what it can: cached files."""
+    group = Path("/sys/fs/cgroup/system.slice/spotterd.service")
+    with suppress(OSError):  # EAGAIN: there was less than that to take back
+        (group / "memory.reclaim").write_text("1G")
+    return int((group / "memory.current").read_text())
 
 
 def wait_for(what: str, where: str) -> None:
@@ -68,12 +72,13 @@ def main() -> int:
     (UNIT.with_suffix(".service.d") / "vm.conf").write_text(OURS)
     sh("systemctl daemon-reload && systemctl start --no-block spotterd")
     wait_for("building", "status")
-    wait_for("%: Building the engine:", "status")  # the child has begun
     (pid,) = show("MainPID")
     used = in_use()
     print(f"the daemon is {pid}; it and its build use {used >> 20} MiB", flush=True)
 
-    sh(f"systemctl set-property --runtime spotterd MemoryMax={used * 3 // 4}")
+    # Hardly more than is in use: what the child takes on ends it. Below, the kernel would end one
+    # process after the other, before the memory of the first is free.
+    sh(f"systemctl set-property --runtime spotterd MemoryMax={used + SLACK}")
     wait_for("The builder was ended by SIGKILL", "journal")
     wait_for("Trying again", "journal")
     sh("systemctl set-property --runtime spotterd MemoryMax=infinity")

@@ -25,7 +25,7 @@ def for_tensorrt(model: onnx.ModelProto, limits: Limits) -> onnx.ModelProto:
     """The form that NVIDIA's parser takes.
 
     Raises:
-        FallBackError: half of the convolutions or more lack a range.
+        FallBackError: half of the convolutions or more lack a range, or there are none.
     """
     return _quantized(
         model,
@@ -50,7 +50,7 @@ def for_cpu(model: onnx.ModelProto, limits: Limits, *, narrow: bool) -> onnx.Mod
         narrow: 7-bit weights: without VNNI, sums of 8-bit products overflow 16 bits.
 
     Raises:
-        FallBackError: half of the convolutions or more lack a range.
+        FallBackError: half of the convolutions or more lack a range, or there are none.
     """
     return _quantized(
         model,
@@ -74,6 +74,8 @@ def _quantized(
     named = prepared(model)
     found = layout(named)
     unknown = _without_range(named, operators, {*found.activations} - {*limits})
+    if not found.quantizable:
+        raise FallBackError("the network has no convolution that INT8 could replace")
     lost = [name for name in found.quantizable if name in unknown]
     if 2 * len(lost) >= len(found.quantizable):
         raise FallBackError(
