@@ -137,10 +137,13 @@ def look(detector: Detector, engines: Engines, limit_s: float) -> None:
     request = Request(detector=detector, engines=engines, only_look=True)
     with _started() as child:
         patience = threading.Timer(limit_s, child.kill)
+        patience.daemon = True  # a daemon that ends does not wait for it
         patience.start()
-        last = _conversed(child, request, lambda _progress: None)
-        child.wait()
-        patience.cancel()
+        try:
+            last = _conversed(child, request, lambda _progress: None)
+            child.wait()
+        finally:
+            patience.cancel()
     if isinstance(last, Failed):
         raise BadInputError(last.reason)
     if last is None:
