@@ -21,7 +21,7 @@ from spotterd.errors import RestartError
 from spotterd.inference.cuda_slots import Lane
 from spotterd.inference.trt_world import world_of
 from spotterd.service import engine as engine_module
-from spotterd.service.engine import FAULTS_IN_A_ROW, EngineKeeper
+from spotterd.service.engine import FAULTS_IN_A_ROW, EngineKeeper, EngineReady
 from spotterd.service.helm import Helm
 from spotterd.service.supervisor import Daemon
 from spotterd.service.systemd import Notifier
@@ -130,3 +130,13 @@ def test_asking_for_a_new_engine_forgets_what_the_old_one_did(given) -> None:
     anew = keeper.open()
     assert (anew.engine, anew.given_up) == (None, "")  # which leads to a build
     anew.detector.backend.close()
+
+
+def test_an_engine_that_comes_when_nobody_waits_gives_its_memory_back(given) -> None:
+    config = given.with_overlay({})
+    late = EngineKeeper(config, lambda _news: None).open()
+    assert late.detector.backend.device_bytes > 0
+    daemon = Daemon(given, Notifier(lambda _: None))
+    daemon._inbox.put(EngineReady(late))
+    daemon._forget(config, config)
+    assert late.detector.backend.device_bytes == 0

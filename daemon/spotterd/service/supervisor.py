@@ -16,7 +16,7 @@ from spotterd.remote.changes import Changes
 from spotterd.remote.modelroom import ModelRoom, models_folder
 from spotterd.remote.overlay import Overlay, overlay_path
 from spotterd.service.answer import BenchWanted, PictureWanted, Rebuild, Restart
-from spotterd.service.engine import EngineNews
+from spotterd.service.engine import EngineNews, EngineReady
 from spotterd.service.helm import Change, Helm
 from spotterd.service.listen import HomeAssistantUp, Unreadable
 from spotterd.service.notes import PictureTaken, Reload, Stop
@@ -133,7 +133,9 @@ class Daemon:
         """Let go of what was about the configuration before."""
         for _ in range(self._inbox.qsize()):
             note = self._inbox.get()
-            if not isinstance(note, News | EngineNews):
+            if isinstance(note, EngineReady):  # nobody waits for it any more
+                note.loaded.detector.backend.close()
+            elif not isinstance(note, News | EngineNews):
                 self._inbox.put(note)
         for gone in before.cameras.keys() - config.cameras.keys():
             self._report.forget(gone)
