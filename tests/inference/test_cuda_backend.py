@@ -7,7 +7,8 @@ import pytest
 
 from inference.trt_models import SIDE, doubling_model, open_plan, plan_file
 from spotterd.errors import FallBackError, RestartError
-from spotterd.inference.cuda import Gpu
+from spotterd.inference.cuda import Gpu, GpuFault
+from spotterd.inference.tensorrt import TrtEngine
 from standins import libcuda, pycuda_driver, trt11
 from standins.gpu import stack
 
@@ -170,6 +171,28 @@ def test_an_engine_that_refuses_to_run_ends_it_with_tensorrts_words(backend, mon
     monkeypatch.setattr(engine._context, "execute_async_v3", lambda _stream: False)
     with pytest.raises(RestartError, match=r"TensorRT refused to run double\.plan: no reason"):
         submit(backend, 1)
+
+
+def test_a_first_run_that_breaks_the_gpu_ends_the_process(tmp_path, device, monkeypatch):
+    """To fall back would be no use: nothing in this process gets the GPU again."""
+
+    def fault(*_arguments):
+        device.error = "CUDA_ERROR_ILLEGAL_ADDRESS"
+
+    monkeypatch.setattr(TrtEngine, "enqueue", fault)
+    with pytest.raises(RestartError, match=r"^The GPU failed .*illegal memory access"):
+        open_plan(trt11, plan_file(tmp_path, trt11))
+    assert (device.retained, stack()) == (0, [])
+
+
+def test_a_first_run_that_is_refused_is_another_thing(tmp_path, device, monkeypatch):
+    def refuse(*_arguments):
+        raise GpuFault("TensorRT refused to run double.plan: no reason given")
+
+    monkeypatch.setattr(TrtEngine, "enqueue", refuse)
+    with pytest.raises(FallBackError, match=r"does not run on .*refused.*Delete it"):
+        open_plan(trt11, plan_file(tmp_path, trt11))
+    assert (device.retained, device.used_bytes, device.pinned) == (0, 0, {})
 
 
 def test_nothing_in_a_dead_context_is_touched_again(backend, device, monkeypatch):

@@ -14,6 +14,7 @@ from spotterd.builder import child
 from spotterd.builder import wanted as wanted_module
 from spotterd.builder.ladder import build
 from spotterd.builder.progress import silent
+from spotterd.builder.supervise import Outcome
 from spotterd.builder.wanted import Wanted, engine_store, want
 from spotterd.builder.wire import Failed, Request
 from spotterd.config.load import Given
@@ -92,6 +93,25 @@ def test_what_is_on_trial_is_taken_back_before_the_daemon_ends(given, monkeypatc
     with pytest.raises(RestartError):
         run(given)
     assert len(blamed) == 1
+
+
+def test_a_new_engine_that_breaks_the_gpu_when_loaded_ends_the_daemon_too(given) -> None:
+    """The next process meets that engine at its start, and counts on."""
+    news: list[engine_module.EngineNews] = []
+    config = given.with_overlay({})
+    store, identity = engine_store(config.engines), wanted(given).identity
+    keeper = EngineKeeper(config, news.append)
+
+    def break_it(_engine: object) -> None:
+        raise RestartError("The GPU failed.")
+
+    keeper._loaded = break_it  # type: ignore[assignment,method-assign]
+    keeper._ended(Outcome(engine=store.load(identity)))
+    daemon = Daemon(given, Notifier(lambda _: None))
+    daemon._inbox.put(news[0])
+    with pytest.raises(RestartError, match=r"^The GPU failed\.$"):
+        daemon.run(limit_s=60)
+    assert store.faults(identity) == 1
 
 
 def test_a_building_child_that_loses_the_gpu_asks_for_another_one(given, monkeypatch) -> None:

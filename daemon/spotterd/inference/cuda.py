@@ -84,6 +84,14 @@ class Gpu:
         """How much memory there is; the context must be current."""
         return GpuMemory(*self.drv.mem_get_info())
 
+    def lost(self) -> bool:
+        """Whether an error has come to stay; the context must be current, and nothing in flight."""
+        try:
+            self.drv.Context.synchronize()
+        except self.drv.Error:
+            return True
+        return False
+
     def kernels(self, source: Path, cache: Path) -> Any:
         """The module of a CUDA source; compiled once for this kind of GPU, then kept.
 

@@ -43,6 +43,7 @@ class CudaBackend:
 
     Raises:
         FallBackError: the engine cannot run here, or the memory does not suffice.
+        RestartError: its first run broke the GPU for this process.
     """
 
     name = "tensorrt"
@@ -54,11 +55,15 @@ class CudaBackend:
         self.slots = recipe.slots
         self._gpu = gpu
         with ExitStack() as undo:
+            self._undo = undo
             undo.callback(gpu.close)
-            with gpu:
-                self._loaded = Loaded(gpu, recipe)
-                undo.callback(self._unload)
-                memory = gpu.memory()
+            try:
+                with gpu:
+                    self._loaded = Loaded(gpu, recipe)
+                    undo.callback(self._unload)
+                    memory = gpu.memory()
+            except gpu.errors as error:
+                self._give_up(error)
             self.device_bytes = self._loaded.device_bytes
             self._undo = undo.pop_all()
         log.info("%s takes %.1f MiB of the GPU, %s", model.name, self.device_bytes / MIB, memory)

@@ -63,6 +63,7 @@ class Loaded:
 
     Raises:
         FallBackError: the engine cannot run here, or the memory does not suffice.
+        gpu.errors: its first run broke the GPU for this process; nothing was freed.
     """
 
     def __init__(self, gpu: Gpu, recipe: Recipe) -> None:
@@ -80,7 +81,11 @@ class Loaded:
             self.slots = tuple(kind(self._engine.bindings) for _ in range(recipe.slots))
             self.lanes: dict[Slot, Lane] = {}
             undo.callback(self._close_lanes)
-            self._open_lanes()
+            try:
+                self._open_lanes()
+            except gpu.errors:
+                undo.pop_all()  # what is in a dead context is freed when the process ends
+                raise
             self._undo = undo.pop_all()
 
     @property
@@ -117,6 +122,8 @@ class Loaded:
             memory = self._gpu.memory()
             raise out_of_memory(f"{len(self.slots)} slots", wanted, memory, error) from error
         except self._gpu.errors as error:
+            if self._gpu.lost():
+                raise
             raise FallBackError(
                 f"The engine does not run on {self._gpu.name} ({error}). "
                 "Delete it so that it is built again, or set engines.backend: onnxruntime."

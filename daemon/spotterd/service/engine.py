@@ -43,7 +43,14 @@ class NoEngine:
     problem: str
 
 
-EngineNews: TypeAlias = Building | EngineReady | NoEngine
+@dataclass(frozen=True, slots=True)
+class EngineBroke:
+    """What a build has made broke the GPU for this process when it was loaded."""
+
+    error: RestartError
+
+
+EngineNews: TypeAlias = Building | EngineReady | NoEngine | EngineBroke
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +140,8 @@ class EngineKeeper:
             return
         try:
             self._post(EngineReady(self._loaded(outcome.engine)))
+        except RestartError as error:
+            self._post(EngineBroke(error))
         except SpotterdError as error:
             self._post(NoEngine(str(error)))
 

@@ -11,6 +11,7 @@ from spotterd.service.answer import BenchWanted, Rebuild
 from spotterd.service.bare import compared
 from spotterd.service.engine import (
     Building,
+    EngineBroke,
     EngineKeeper,
     EngineNews,
     EngineReady,
@@ -131,7 +132,14 @@ class Work:
         return False
 
     def engine(self, news: EngineNews) -> None:
-        """Take in news of the build."""
+        """Take in news of the build.
+
+        Raises:
+            RestartError: as `heard`.
+        """
+        if isinstance(news, EngineBroke):
+            self._keeper.faulted()
+            raise news.error
         if isinstance(news, Building):
             self._standing.build(f"Building the engine: {news.progress.step}", news.progress)
             if self._rebuild is not None:
