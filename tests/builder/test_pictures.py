@@ -189,6 +189,17 @@ def test_the_harvest_is_rate_limited_for_each_kind(tmp_path: Path) -> None:
     assert harvest.offer(frame(1), had_craft=False, now_ns=60 * SECOND)
 
 
+def test_frames_between_two_looks_at_the_light_cost_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[np.ndarray] = []
+    monkeypatch.setattr("spotterd.builder.harvest.light", lambda bgr: looks.append(bgr) or "day")
+    taker = Harvest(Settings(interval_s=60), tmp_path)
+    for n in range(300):
+        taker.offer(frame(0), had_craft=False, now_ns=n * SECOND // 100)
+    assert len(looks) == 3
+
+
 def test_the_same_view_is_not_taken_twice(tmp_path: Path) -> None:
     harvest = Harvest(Settings(interval_s=1), tmp_path)
     taken = [harvest.offer(frame(0), had_craft=False, now_ns=n * 2 * SECOND) for n in range(5)]

@@ -27,6 +27,7 @@ DAY_FROM = 100
 KINDS = 6  # three lights, with and without craft
 QUALITY = 92  # JPEG
 THUMBNAIL_WH = (32, 32)
+LOOK_NS = 1_000_000_000  # between two looks at the light, which costs more than the rest
 
 
 def harvest_folder() -> Path:
@@ -69,15 +70,14 @@ class Harvest:
         Returns:
             Whether it was taken.
         """
-        if not self._share or now_ns < self._next_ns.get(_craft(had_craft), 0):
+        craft, wait_ns = _craft(had_craft), int(self._settings.interval_s * 1e9)
+        if not self._share or now_ns < self._next_ns.get(craft, 0):
             return False
-        kind = f"{light(bgr)}-{_craft(had_craft)}"
+        self._next_ns[craft] = now_ns + min(wait_ns, LOOK_NS)
+        kind = f"{light(bgr)}-{craft}"
         if now_ns < self._next_ns.get(kind, 0):
             return False
-        wait_ns = int(self._settings.interval_s * 1e9)
         self._next_ns[kind] = now_ns + wait_ns
-        # However the light flickers between two kinds, no more than one look a second.
-        self._next_ns[_craft(had_craft)] = now_ns + min(wait_ns, 10**9)
         return self._take(bgr, kind)
 
     def _take(self, bgr: Image, kind: str) -> bool:
