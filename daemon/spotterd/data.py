@@ -13,10 +13,24 @@ from numpy.typing import NDArray
 from typing_extensions import Self
 
 Image: TypeAlias = NDArray[np.uint8]  # (h, w, 3) BGR
+# As a camera gives it: (h, w, 3) BGR, or NV12, (h * 3 / 2, w): h rows of Y, then of U, V pairs for
+# 2x2 pixels. `vision.pixels` is where the difference is known.
+Pixels: TypeAlias = NDArray[np.uint8]
 Floats: TypeAlias = NDArray[np.float32]
 Doubles: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
 Bools: TypeAlias = NDArray[np.bool_]
+
+
+def is_nv12(pixels: Pixels) -> bool:
+    """Whether a picture is NV12; else it is BGR."""
+    return pixels.ndim == 2  # noqa: PLR2004 (rows and columns, no channels)
+
+
+def size_of(pixels: Pixels) -> tuple[int, int]:
+    """Width and height of a picture."""
+    rows, columns = pixels.shape[:2]
+    return columns, rows * 2 // 3 if is_nv12(pixels) else rows
 
 
 def _keep() -> None:
@@ -34,8 +48,8 @@ class Frame:
         stream_ns: time to use for motion: equals `captured_ns` for live sources, position in the
             recording for files.
         wall_ns: CLOCK_REALTIME at capture, nanoseconds since 1970.
-        bgr: (h, w, 3) uint8, lent by the camera until `release` is called.
-        release: gives the pixels back; call exactly once, then do not touch `bgr`.
+        pixels: BGR or NV12, lent by the camera until `release` is called.
+        release: gives the pixels back; call exactly once, then do not touch them.
     """
 
     camera: str
@@ -43,14 +57,13 @@ class Frame:
     captured_ns: int
     stream_ns: int
     wall_ns: int
-    bgr: Image
+    pixels: Pixels
     release: Callable[[], None] = _keep
 
     @property
     def size_wh(self) -> tuple[int, int]:
         """Width and height in pixels."""
-        height, width = self.bgr.shape[:2]
-        return width, height
+        return size_of(self.pixels)
 
     @property
     def live(self) -> bool:

@@ -39,7 +39,7 @@ def test_avi_plays_every_picture_at_its_rate(tmp_path_factory, count: int, fps: 
     source = open_source(Camera(source=str(path)))
     seen = []
     while (shot := source.read(None)) is not None:
-        seen.append(round(float(shot.bgr.mean()) / 8))
+        seen.append(round(float(shot.pixels.mean()) / 8))
     assert seen == list(range(count))
     assert abs(source.fps - fps) < 0.01 * fps + 0.01
     source.close()
@@ -147,6 +147,6 @@ def play(path: Path) -> list[int]:
     """Half the grey of every frame."""
     source, seen = open_source(Camera(source=str(path))), []
     while (shot := source.read(None)) is not None:
-        seen.append(round(float(shot.bgr.mean()) / 2))
+        seen.append(round(float(shot.pixels.mean()) / 2))
     source.close()
     return seen

@@ -1,6 +1,5 @@
 """Pipeline strings, word by word; planes of drivers."""
 
-import cv2
 import numpy as np
 import pytest
 
@@ -14,7 +13,7 @@ from spotterd.camera.pipelines import (
     quoted,
     rtsp_pipeline,
 )
-from spotterd.camera.planes import Layout, to_bgr
+from spotterd.camera.planes import Layout, copied
 from spotterd.camera.stamps import live_shot, taken_ns
 from spotterd.config.schema import Camera
 from spotterd.errors import BadInputError
@@ -101,17 +100,24 @@ def test_nv12_with_padded_rows(size: tuple[int, int], pad: int) -> None:
     layout = Layout("NV12", width, height, (stride, stride), (0, stride * height))
     # The last row of a driver's buffer may end without its padding.
     data = memoryview(memory.tobytes()[: memory.size - pad])
-    into = np.empty((height, width, 3), np.uint8)
-    assert to_bgr(data, layout, into) is into
-    wanted = cv2.cvtColor(np.vstack([luma, chroma]), cv2.COLOR_YUV2BGR_NV12)
-    assert np.array_equal(into, wanted)
+    into = np.empty((height * 3 // 2, width), np.uint8)
+    assert copied(data, layout, into) is into
+    assert np.array_equal(into, np.vstack([luma, chroma]))
+    assert copied(data, layout, np.empty((2, 2, 3), np.uint8)).shape == into.shape
+
+
+def test_an_odd_last_row_and_column_of_nv12_are_left_out() -> None:
+    memory = np.arange(8 * 8, dtype=np.uint8).reshape(8, 8)
+    layout = Layout("NV12", 7, 5, (8, 8), (0, 40))
+    pixels = copied(memoryview(memory.tobytes()), layout, None)
+    assert np.array_equal(pixels, np.vstack([memory[:4, :6], memory[5:7, :6]]))
 
 
 @pytest.mark.parametrize(("form", "channels"), [("BGR", 3), ("BGRx", 4)])
 def test_packed_formats(form: str, channels: int) -> None:
     memory = np.arange(6 * 20, dtype=np.uint8).reshape(6, 20)
     layout = Layout(form, 4, 6, (20,), (0,))
-    bgr = to_bgr(memoryview(memory.tobytes()), layout, np.empty((1, 1, 3), np.uint8))
+    bgr = copied(memoryview(memory.tobytes()), layout, np.empty((1, 1, 3), np.uint8))
     assert np.array_equal(bgr, memory[:, : 4 * channels].reshape(6, 4, channels)[:, :, :3])
 
 
@@ -126,5 +132,5 @@ def test_stamps_of_other_clocks_are_not_believed(stamp_ns: int, wanted: int) -> 
 
 def test_wall_time_is_that_of_the_capture() -> None:
     late, now = live_shot(np.empty((1, 1, 3), np.uint8)), live_shot(np.empty((1, 1, 3), np.uint8))
-    early = live_shot(now.bgr, now.captured_ns - 10**9)
+    early = live_shot(now.pixels, now.captured_ns - 10**9)
     assert 0.9e9 < late.wall_ns - early.wall_ns < 1.1e9

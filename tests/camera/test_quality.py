@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from helpers import nv12
 from spotterd.camera.quality import (
     FROZEN_NS,
     IS_BLACK,
@@ -28,12 +29,14 @@ def scene(seconds: int, seed: int = 0) -> np.ndarray:
     return frame + np.random.default_rng(seconds).integers(0, 6, frame.shape, np.uint8)
 
 
-def watch(change: object, seconds: int = 30, healthy: int = 20) -> list[tuple[str, ...]]:
+def watch(
+    change: object, seconds: int = 30, healthy: int = 20, form: object = np.asarray
+) -> list[tuple[str, ...]]:
     """A picture a second: healthy ones, then changed ones; the warnings after each."""
     quality, told = Quality(), []
     for n in range(1, healthy + seconds):
         frame = scene(n)
-        quality.step(change(frame, n) if n >= healthy else frame, n * S)
+        quality.step(form(change(frame, n) if n >= healthy else frame), n * S)
         if n >= healthy:
             told.append(quality.warnings(n * S))
         else:
@@ -55,8 +58,11 @@ def cover(frame: np.ndarray, n: int) -> np.ndarray:
         (lambda frame, n: scene(0), IS_FROZEN),
     ],
 )
-def test_what_stays_wrong_is_told_after_ten_seconds(change: object, warning: str) -> None:
-    told = watch(change)
+@pytest.mark.parametrize("form", [np.asarray, nv12])
+def test_what_stays_wrong_is_told_after_ten_seconds(
+    change: object, warning: str, form: object
+) -> None:
+    told = watch(change, form=form)
     assert not any(told[:9])
     assert told[-1] == (warning,)
 
@@ -73,11 +79,12 @@ def test_dusk_is_not_told_before_it_is_black() -> None:
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_an_empty_or_busy_sky_is_healthy(seed: int) -> None:
+@pytest.mark.parametrize("form", [np.asarray, nv12])
+def test_an_empty_or_busy_sky_is_healthy(seed: int, form: object) -> None:
     for craft in (0, 4):
         sim, quality = open_sim(f"sim:?live=0&fps=2&seed={seed}&craft={craft}"), Quality()
         for n in range(60):
-            quality.step(sim.render(n), n * S // 2)
+            quality.step(form(sim.render(n)), n * S // 2)
             assert quality.warnings(n * S // 2) == ()
 
 

@@ -30,7 +30,7 @@ def drain(source: Source) -> list[tuple[int, int]]:
     """(grey / 20, stream_ns) of every frame."""
     seen = []
     while (shot := source.read(None)) is not None:
-        seen.append((round(float(shot.bgr.mean()) / 20), shot.stream_ns))
+        seen.append((round(float(shot.pixels.mean()) / 20), shot.stream_ns))
     source.close()
     source.close()
     return seen
@@ -49,15 +49,15 @@ def test_a_video_is_decoded_into_the_lent_buffer(tmp_path: Path) -> None:
     source = open_source(Camera(source=str(write_video(tmp_path / "a.avi"))))
     buffer = np.empty((48, 64, 3), np.uint8)
     for _ in range(3):
-        assert source.read(buffer).bgr is buffer
-    assert source.read(np.empty((2, 2, 3), np.uint8)).bgr.shape == (48, 64, 3)
+        assert source.read(buffer).pixels is buffer
+    assert source.read(np.empty((2, 2, 3), np.uint8)).pixels.shape == (48, 64, 3)
 
 
 def test_a_loop_goes_on_with_its_clock(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.avi", frames=3)
     source = open_source(Camera(source=str(path), loop=True))
     shots = [source.read(None) for _ in range(8)]
-    assert [round(shot.bgr.mean() / 20) for shot in shots] == [0, 1, 2, 0, 1, 2, 0, 1]
+    assert [round(shot.pixels.mean() / 20) for shot in shots] == [0, 1, 2, 0, 1, 2, 0, 1]
     assert [round(shot.stream_ns / 1e6) for shot in shots] == [50 * n for n in range(8)]
 
 
@@ -82,7 +82,7 @@ def test_a_picture_may_be_tiny_or_huge(tmp_path: Path, size: tuple[int, int]) ->
     path = tmp_path / "one.png"
     path.write_bytes(cv2.imencode(".png", np.zeros((*size, 3), np.uint8))[1].tobytes())
     source = open_source(Camera(source=str(path)))
-    assert source.read(None).bgr.shape == (*size, 3)
+    assert source.read(None).pixels.shape == (*size, 3)
     assert source.read(None) is None
 
 

@@ -59,13 +59,13 @@ def test_the_password_comes_from_a_file(serve: type[Server], tmp_path: Path) -> 
     assert "wrong" not in str(told.value).replace("password is wrong", "")
     secret.write_text("viewer:pa:ss w/rd\n")
     source = open_source(camera)
-    assert source.read(None).bgr.shape == (240, 320, 3)
+    assert source.read(None).pixels.shape == (240, 320, 3)
     source.close()
 
 
 def test_udp_where_tcp_is_refused(serve: type[Server]) -> None:
     source = open_source(Camera(source=serve("udp").url))
-    assert source.read(None).bgr.shape == (240, 320, 3)
+    assert source.read(None).pixels.shape == (240, 320, 3)
     source.close()
 
 

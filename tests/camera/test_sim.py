@@ -23,9 +23,9 @@ def test_the_same_seed_gives_the_same_sky() -> None:
 def test_frames_are_drawn_into_the_lent_buffer_and_differ() -> None:
     sim = open_sim("sim:?live=0&craft=0")
     buffer = np.empty((512, 640, 3), np.uint8)
-    assert sim.read(buffer).bgr is buffer
+    assert sim.read(buffer).pixels is buffer
     before = buffer.copy()
-    assert not np.array_equal(sim.read(buffer).bgr, before)  # a sensor is never quite still
+    assert not np.array_equal(sim.read(buffer).pixels, before)  # a sensor is never quite still
 
 
 @lru_cache

@@ -7,9 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from events.test_rules import LABELS, SECOND, track
+from helpers import nv12
 from spotterd.data import Tracks
 from spotterd.events.pictures import LEAST_SIDE_PX, Album, around, jpeg, sharpness, whole
 from spotterd.events.views import worth
+from spotterd.vision.pixels import as_bgr
 
 WH = (320, 240)
 
@@ -41,13 +43,14 @@ def test_the_worth_of_a_view_is_its_score_times_its_size_halved_at_the_edge() ->
     assert worth(tracks, WH).tolist() == pytest.approx([20, 40, 10])
 
 
-def test_the_album_keeps_the_nearest_and_drops_the_blurred() -> None:
+@pytest.mark.parametrize("form", [np.asarray, nv12])
+def test_the_album_keeps_the_nearest_and_drops_the_blurred(form) -> None:
     album = Album()
-    look(album, 0, craft((160, 120), 20), shown(size=20))
-    near = craft((160, 120), 40)
+    look(album, 0, form(craft((160, 120), 20)), shown(size=20))
+    near = form(craft((160, 120), 40))
     look(album, 1, near, shown(size=40))
-    look(album, 2, cv2.GaussianBlur(craft((160, 120), 44), (15, 15), 5), shown(size=44))
-    look(album, 3, craft((160, 120), 20), shown(size=20))
+    look(album, 2, form(cv2.GaussianBlur(craft((160, 120), 44), (15, 15), 5)), shown(size=44))
+    look(album, 3, form(craft((160, 120), 20)), shown(size=20))
     best = album.best(1)
     assert best is not None
     assert np.array_equal(best, around(near, shown(size=40).xyxy[0]))
@@ -104,6 +107,9 @@ def test_the_whole_picture_is_scaled_drawn_and_a_copy() -> None:
     changed = np.argwhere((small != plain).any(axis=2))
     assert changed.min(0)[1] > 40  # around the confirmed track only
     assert whole(frame, both, LABELS, max_width=640).shape == frame.shape
+    planes = nv12(frame)
+    same = [whole(form, both, LABELS, max_width=160) for form in (planes, as_bgr(planes))]
+    assert np.abs(same[0].astype(int) - same[1]).mean() < 4  # noise of single pixels: the worst
 
 
 @given(st.integers(2_000, 200_000), st.booleans())

@@ -28,7 +28,7 @@ def site() -> Iterator[Site]:
     window.put_state("degraded", "Camera süd: no picture for 5 s. Check the cable.")
     window.put_camera("north", "online", "")
     window.put_camera("süd", "offline", "No picture for 5 s.")
-    _, jpeg = cv2.imencode(".jpg", frame(7, 160, 120).bgr)
+    _, jpeg = cv2.imencode(".jpg", frame(7, 160, 120).pixels)
     for n in range(5):
         now_ns = time.monotonic_ns()
         made.meters.done("north", now_ns - 20_000_000, now_ns)

@@ -66,7 +66,7 @@ class Site:
 
     def see(self, shown: Frame) -> None:
         """Let a frame pass as the pipeline does, once a viewer is waiting."""
-        height, width = shown.bgr.shape[:2]
+        width, height = shown.size_wh
         live = self.window.live("north")
         assert live is not None
         deadline = time.monotonic() + 5

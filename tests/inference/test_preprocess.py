@@ -15,6 +15,7 @@ from spotterd.errors import FallBackError
 from spotterd.inference.cuda import Gpu
 from spotterd.inference.preprocess import SOURCE, GpuLetterbox, axis_taps, taps
 from spotterd.vision.letterbox import PAD, YOLO, YOLOX, Letterbox
+from spotterd.vision.pixels import as_bgr
 from standins import kernel, pycuda_driver, trt11
 
 SIZES = [(1920, 1080), (1280, 720), (640, 480), (333, 777), (3840, 2160), (640, 640), (31, 17)]
@@ -118,10 +119,10 @@ def backend(tmp_path, device):
     assert device.used_bytes == 0
 
 
-def answer(backend, bgr, letterbox):
+def answer(backend, pixels, letterbox):
     slot = backend.acquire()
-    assert slot.take(bgr, letterbox)
-    bgr = bgr.copy()
+    assert slot.take(pixels, letterbox)
+    bgr = as_bgr(pixels)
     backend.submit(slot)
     backend.wait(slot)
     output = slot.outputs[0][0].copy()
@@ -135,6 +136,20 @@ def test_frames_of_many_sizes_are_letterboxed_on_the_gpu(backend):
         answer(backend, noise(*size), Letterbox(size, (64, 64)))
     assert pycuda_driver.counts["launches"] == 4
     assert pycuda_driver.counts["pageable"] == 0
+
+
+def test_nv12_goes_over_as_it_is_and_makes_the_pixels_of_its_bgr(backend):
+    size = (320, 180)
+    letterbox = Letterbox(size, (64, 64))
+    slot = backend.acquire()
+    for pixels in (noise(320, 270, 0), noise(*size), noise(320, 270, 0)):
+        assert slot.take(pixels, letterbox)
+        assert slot.staged_bytes == pixels.nbytes
+        backend.submit(slot)
+        backend.wait(slot)
+        wanted = reference(letterbox, as_bgr(pixels).astype(np.int64))
+        assert np.allclose(slot.outputs[0][0], 2 * wanted, atol=1e-6)
+    backend.release(slot)
 
 
 def test_tables_of_more_geometries_than_a_board_has_do_not_pile_up(backend, device):

@@ -26,7 +26,7 @@ def look(detector: Detector, name: str) -> tuple[int, int, Counter]:
         shot = source.read(None)
         if shot is None or at % EVERY:
             continue
-        found = detector.run_once(shot.bgr)
+        found = detector.run_once(shot.pixels)
         seen.update(detector.labels[label] for label in found.label)
         if boxes and boxes[at]:
             x, y, w, h = boxes[at]

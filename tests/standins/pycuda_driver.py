@@ -285,11 +285,11 @@ class Function:
 
 class Module:
     def get_function(self, name: str) -> Function:
-        assert name.encode() in KERNELS
+        assert name in KERNELS
         return Function(name)
 
 
-KERNELS = b"letterbox_bgr_float32 letterbox_bgr_float16 letterbox_nv12_float32"
+KERNELS = {f"letterbox_{layout}_float{bits}" for layout in ("bgr", "nv12") for bits in (16, 32)}
 
 
 def module_from_buffer(buffer: bytes) -> Module:

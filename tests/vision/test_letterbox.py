@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers import nv12, real_pictures
 from spotterd.vision.letterbox import PAD, YOLOX, Letterbox
+from spotterd.vision.pixels import as_bgr
 
 FRAMES = st.tuples(st.integers(1, 7680), st.integers(1, 4320))
 INPUTS = st.tuples(*[st.integers(1, 40).map(lambda n: 32 * n)] * 2)
@@ -66,6 +68,36 @@ def test_pixels_are_rgb_0_to_1_where_they_belong_and_grey_elsewhere(wh) -> None:
     np.testing.assert_allclose(out[0].transpose(1, 2, 0), expected / 255, atol=1e-7)
 
 
+# Grey levels by which the tensor may differ, mean and at the 99.9th percentile: NV12 is scaled
+# before it is converted. A camera's noise and a JPEG's blocks are several times that.
+@pytest.mark.parametrize(
+    ("wh", "mean", "most"), [((1920, 1080), 0.15, 5), ((1280, 720), 0.15, 5), ((640, 512), 0, 0)]
+)
+def test_the_tensor_of_nv12_is_that_of_its_bgr(wh, mean: float, most: float) -> None:
+    box, levels = Letterbox(wh, (512, 640)), []
+    for picture in real_pictures(wh):
+        pixels, direct, converted = nv12(picture), blank(512, 640), blank(512, 640)
+        box.fill(pixels, direct)
+        box.fill(as_bgr(pixels), converted)
+        levels.append(np.abs(direct - converted).ravel() * 255)
+    off = np.concatenate(levels)
+    assert off.mean() <= mean
+    assert np.percentile(off, 99.9) <= most
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.tuples(st.integers(1, 150), st.integers(1, 150)), INPUTS, st.integers(0, 255))
+def test_every_geometry_of_nv12_fills_the_whole_input(half_wh, input_hw, luma: int) -> None:
+    width, height = (2 * side for side in half_wh)
+    pixels = np.full((height * 3 // 2, width), 128, np.uint8)
+    pixels[:height] = luma
+    out, wanted = blank(*input_hw), blank(*input_hw)
+    box = Letterbox((width, height), input_hw)
+    box.fill(pixels, out)
+    box.fill(as_bgr(pixels), wanted)
+    assert (out == wanted).all()
+
+
 def test_yolox_wants_bgr_0_to_255_in_the_upper_left() -> None:
     bgr, out = picture(640, 512), blank()
     Letterbox((640, 512), (640, 640), YOLOX).fill(bgr, out)
@@ -92,12 +124,13 @@ def test_a_frame_of_another_size_is_refused() -> None:
         Letterbox((640, 512), (640, 640)).fill(picture(512, 640), blank())
 
 
-@pytest.mark.parametrize("wh", [(640, 512), (1920, 1080)])
-def test_nothing_frame_sized_is_allocated_after_the_first_frame(wh) -> None:
-    bgr, out, box = picture(*wh), blank(), Letterbox(wh, (640, 640))
-    box.fill(bgr, out)
+@pytest.mark.parametrize("wh", [(640, 512), (1280, 720), (1920, 1080)])
+@pytest.mark.parametrize("form", [np.asarray, nv12])
+def test_nothing_frame_sized_is_allocated_after_the_first_frame(wh, form) -> None:
+    pixels, out, box = form(picture(*wh)), blank(), Letterbox(wh, (640, 640))
+    box.fill(pixels, out)
     tracemalloc.start()
-    box.fill(bgr, out)
+    box.fill(pixels, out)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 50_000

@@ -15,9 +15,10 @@ import cv2
 
 from spotterd.builder.pictures import ALIKE_BITS, fingerprint
 from spotterd.config.schema import Harvest as Settings
-from spotterd.data import Image
+from spotterd.data import Image, Pixels
 from spotterd.files import sweep, write_whole
 from spotterd.paths import state_dir
+from spotterd.vision.pixels import as_bgr, scaled
 
 log = logging.getLogger(__name__)
 
@@ -59,11 +60,11 @@ class Harvest:
         sweep(folder)
         self._kept = [kept for path in sorted(folder.glob("*.jpg")) if (kept := _known(path))]
 
-    def offer(self, bgr: Image, *, had_craft: bool, now_ns: int) -> bool:
+    def offer(self, pixels: Pixels, *, had_craft: bool, now_ns: int) -> bool:
         """Consider a frame; cheap unless it is taken.
 
         Args:
-            bgr: the frame's pixels.
+            pixels: the frame's.
             had_craft: a confirmed track was in it.
             now_ns: CLOCK_MONOTONIC.
 
@@ -74,11 +75,11 @@ class Harvest:
         if not self._share or now_ns < self._next_ns.get(craft, 0):
             return False
         self._next_ns[craft] = now_ns + min(wait_ns, LOOK_NS)
-        kind = f"{light(bgr)}-{craft}"
+        kind = f"{light(pixels)}-{craft}"
         if now_ns < self._next_ns.get(kind, 0):
             return False
         self._next_ns[kind] = now_ns + wait_ns
-        return self._take(bgr, kind)
+        return self._take(as_bgr(pixels), kind)
 
     def _take(self, bgr: Image, kind: str) -> bool:
         mine = fingerprint(bgr)
@@ -117,9 +118,9 @@ class Harvest:
         victim.path.unlink(missing_ok=True)
 
 
-def light(bgr: Image) -> Light:
+def light(pixels: Pixels) -> Light:
     """How bright the scene is, from a thumbnail of nearest pixels."""
-    small = cv2.resize(bgr, THUMBNAIL_WH, interpolation=cv2.INTER_NEAREST)
+    small = scaled(pixels, THUMBNAIL_WH, cv2.INTER_NEAREST)
     level = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY).mean()
     if level < NIGHT_BELOW:
         return "night"

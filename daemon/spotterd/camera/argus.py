@@ -18,7 +18,7 @@ from spotterd.camera.base import Shot
 from spotterd.camera.gstreamer import Pipeline
 from spotterd.camera.pipelines import CsiOptions, csi_pipeline
 from spotterd.camera.uri import read_options
-from spotterd.data import Image
+from spotterd.data import Pixels
 from spotterd.errors import BadInputError, RetryError
 
 log = logging.getLogger(__name__)
@@ -98,7 +98,7 @@ class CsiCamera:
             starting.cancel()
         self._deadline = _after(FIRST_PICTURE_S, self._pipeline.abort)
 
-    def read(self, into: Image | None) -> Shot:
+    def read(self, into: Pixels | None) -> Shot:
         """Wait for the next picture."""
         try:
             shot = self._pipeline.read(into)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from spotterd.data import Image
+from spotterd.data import Pixels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -11,13 +11,14 @@ class Shot:
     """One picture as a source gives it.
 
     Attributes:
-        bgr: (h, w, 3) uint8; the array lent to `Source.read` where it fitted, else a new one.
+        pixels: the array lent to `Source.read` where it fitted, else a new one; NV12 from cameras
+            whose driver gives that, else BGR (always from recordings).
         captured_ns: CLOCK_MONOTONIC when it was taken.
         stream_ns: equals `captured_ns` for live sources, position in the recording for files.
         wall_ns: CLOCK_REALTIME when it was taken.
     """
 
-    bgr: Image
+    pixels: Pixels
     captured_ns: int
     stream_ns: int
     wall_ns: int
@@ -29,7 +30,7 @@ class Source(Protocol):
     live: bool  # True: the newest frame wins; False: every frame, in order
     fps: float  # nominal; 0.0 where unknown
 
-    def read(self, into: Image | None) -> Shot | None:
+    def read(self, into: Pixels | None) -> Shot | None:
         """Wait for the next picture; None at the end of a recording.
 
         Args:

@@ -9,7 +9,7 @@ from pathlib import Path
 from spotterd.camera.avi import avi
 from spotterd.camera.ring import Ring, Still
 from spotterd.config.schema import Clips
-from spotterd.data import Image
+from spotterd.data import Pixels
 
 log = logging.getLogger(__name__)
 
@@ -48,12 +48,12 @@ class ClipRecorder:
         self._thread = threading.Thread(target=self._write_all, name="clips", daemon=True)
         self._thread.start()
 
-    def frame(self, bgr: Image, at_ns: int) -> None:
-        """Take a picture in; `bgr` is not kept."""
+    def frame(self, pixels: Pixels, at_ns: int) -> None:
+        """Take a picture in; `pixels` are not kept."""
         # Before `add`, which forgets what is old by then: the camera may have been away for long.
         if self._pending is not None and at_ns > self._pending.until_ns:
             self._finish()
-        self._ring.add(bgr, at_ns)
+        self._ring.add(pixels, at_ns)
 
     def event(self, name: str, at_ns: int) -> Path:
         """Something began; the path of the clip that will show it.

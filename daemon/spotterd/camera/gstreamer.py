@@ -10,10 +10,10 @@ from functools import lru_cache
 from typing import Any
 
 from spotterd.camera.base import Shot
-from spotterd.camera.planes import Layout, to_bgr
+from spotterd.camera.planes import Layout, copied
 from spotterd.camera.stamps import live_shot
 from spotterd.camera.uri import mask_url
-from spotterd.data import Image
+from spotterd.data import Pixels
 from spotterd.errors import BadInputError, RetryError
 
 SLICE_NS = 200_000_000  # a read that waits looks this often for errors and `abort`
@@ -82,7 +82,7 @@ class Pipeline:
             finally:
                 self.close()
 
-    def read(self, into: Image | None) -> Shot:
+    def read(self, into: Pixels | None) -> Shot:
         """Wait for the next picture, until there is one, an error, or `abort`."""
         while True:
             sample = self._sink.try_pull_sample(SLICE_NS)
@@ -102,14 +102,14 @@ class Pipeline:
             said = mask_url(error.message.rstrip("."))
             raise RetryError(f"{self._label} failed: {said} ({message.src.get_name()}).")
 
-    def _shot(self, sample: Any, into: Image | None) -> Shot:
+    def _shot(self, sample: Any, into: Pixels | None) -> Shot:
         buffer = sample.get_buffer()
         info = self._video_info(sample.get_caps())
         # A pipeline's clock is CLOCK_MONOTONIC unless an element brings its own.
         taken_ns = self._pipeline.get_base_time() + buffer.pts
         with _mapped(buffer, self._gst) as data:
-            bgr = to_bgr(data, self._layout(buffer, info), into)
-        return live_shot(bgr, taken_ns)
+            pixels = copied(data, self._layout(buffer, info), into)
+        return live_shot(pixels, taken_ns)
 
     def _video_info(self, caps: Any) -> Any:
         if self._caps is None or not caps.is_equal(self._caps):

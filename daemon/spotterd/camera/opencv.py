@@ -14,12 +14,13 @@ from spotterd.camera.stamps import live_shot
 from spotterd.camera.uri import mask_url
 from spotterd.camera.usb import COST, UsbOptions, choose_mode
 from spotterd.camera.v4l2 import Mode
-from spotterd.data import Image
+from spotterd.data import Pixels
 from spotterd.errors import BadInputError, RetryError
 
 log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S = 10.0
+NV12 = cv2.VideoWriter.fourcc(*"NV12")
 SILENT = 0  # OpenCV's LOG_LEVEL_SILENT
 
 
@@ -41,13 +42,13 @@ class Capture:
         self._stamped = stamped
         self.fps = max(0.0, float(capture.get(cv2.CAP_PROP_FPS)))
 
-    def read(self, into: Image | None) -> Shot:
+    def read(self, into: Pixels | None) -> Shot:
         """Wait for the next picture."""
-        ok, bgr = self._capture.read(into)
+        ok, pixels = self._capture.read(into)
         if not ok:
             raise RetryError(self._gone)
         stamp_ns = int(self._capture.get(cv2.CAP_PROP_POS_MSEC) * 1e6) if self._stamped else 0
-        return live_shot(bgr, stamp_ns)
+        return live_shot(pixels, stamp_ns)
 
     def abort(self) -> None:
         """OpenCV cannot be interrupted; its own time-outs end the read."""
@@ -95,6 +96,8 @@ def open_v4l2(node: Path, options: UsbOptions, controls: Mapping[str, int]) -> C
     capture = cv2.VideoCapture(str(node), cv2.CAP_V4L2, _asked(mode))
     if not capture.isOpened():
         raise RetryError(f"{node} gives no pictures: another program may be using it.")
+    if capture.get(cv2.CAP_PROP_FOURCC) == NV12:
+        capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
     return Capture(capture, f"The camera {node} is gone or silent. Check its cable.", stamped=True)
 
 

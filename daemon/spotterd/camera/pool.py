@@ -4,7 +4,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from spotterd.data import Image
+from spotterd.data import Pixels
 
 
 class FramePool:
@@ -18,10 +18,10 @@ class FramePool:
         self.misses = 0
         self._size = size
         self._shape: tuple[int, ...] = ()
-        self._free: deque[Image] = deque()
+        self._free: deque[Pixels] = deque()
         self._lock = threading.Lock()
 
-    def take(self) -> Image | None:
+    def take(self) -> Pixels | None:
         """A free buffer, or None (counted): let the source allocate."""
         with self._lock:
             if self._free:
@@ -29,22 +29,22 @@ class FramePool:
             self.misses += 1
             return None
 
-    def lend(self, bgr: Image) -> Callable[[], None]:
-        """The function that gives `bgr` back; calling it again does nothing.
+    def lend(self, pixels: Pixels) -> Callable[[], None]:
+        """The function that gives `pixels` back; calling it again does nothing.
 
-        A new shape (another resolution) makes the pool forget its buffers.
+        A new shape (another resolution or format) makes the pool forget its buffers.
         """
         with self._lock:
-            if bgr.shape != self._shape:
-                self._shape = bgr.shape
+            if pixels.shape != self._shape:
+                self._shape = pixels.shape
                 self._free.clear()
-        lent = [bgr]
+        lent = [pixels]
         return lambda: self.give_back(lent.pop()) if lent else None
 
-    def give_back(self, bgr: Image) -> None:
+    def give_back(self, pixels: Pixels) -> None:
         """Return a buffer that was taken and not lent on."""
         with self._lock:
             # A source may return a view of its own; only whole, owned arrays can be lent again.
-            whole = bgr.base is None and bgr.flags.c_contiguous and bgr.flags.writeable
-            if whole and bgr.shape == self._shape and len(self._free) < self._size:
-                self._free.append(bgr)
+            whole = pixels.base is None and pixels.flags.c_contiguous and pixels.flags.writeable
+            if whole and pixels.shape == self._shape and len(self._free) < self._size:
+                self._free.append(pixels)

@@ -6,7 +6,8 @@ These are hints for people; only a frozen picture makes the reader act.
 import cv2
 import numpy as np
 
-from spotterd.data import Image
+from spotterd.data import Image, Pixels, size_of
+from spotterd.vision.pixels import scaled
 
 FROZEN_NS = 10_000_000_000  # a sensor's noise changes every frame; encoders may repeat for seconds
 LOOK_NS = 1_000_000_000  # between two looks at what is in the picture
@@ -39,15 +40,15 @@ class Quality:
         self._usual_covered: float | None = None
         self._sharpest = 0.0
 
-    def step(self, bgr: Image, now_ns: int) -> None:
+    def step(self, pixels: Pixels, now_ns: int) -> None:
         """Take the next picture in."""
-        sample = _thinned(bgr)
+        sample = _thinned(pixels)
         if self._sample is None or not np.array_equal(sample, self._sample):
             self._changed_ns = now_ns
             self._tried = False
         self._sample = sample
         if now_ns - self._looked_ns >= LOOK_NS or not self._looked_ns:
-            self._look(sample, sharpness(bgr), now_ns)
+            self._look(sample, sharpness(pixels), now_ns)
 
     def frozen(self, now_ns: int) -> bool:
         """Whether every picture has been the same for `FROZEN_NS`."""
@@ -95,10 +96,12 @@ class Quality:
         return self._sharpest > SHARP_ENOUGH and sharp < BLURRED * self._sharpest
 
 
-def _thinned(bgr: Image) -> Image:
+def _thinned(pixels: Pixels) -> Image:
     """Every n-th green pixel of every n-th row, about 60 rows."""
-    step = max(1, bgr.shape[0] // SAMPLE_ROWS)
-    return np.ascontiguousarray(bgr[::step, ::step, 1])
+    width, height = size_of(pixels)
+    step = max(1, height // SAMPLE_ROWS)
+    few = scaled(pixels, (-(-width // step), -(-height // step)), cv2.INTER_NEAREST)
+    return np.ascontiguousarray(few[..., 1])
 
 
 def covered_share(sample: Image) -> float:
@@ -112,11 +115,11 @@ def covered_share(sample: Image) -> float:
     return float((dark & flat).mean())
 
 
-def sharpness(bgr: Image) -> float:
+def sharpness(pixels: Pixels) -> float:
     """Spread of the Laplacian over brightness, at half size, where noise is less."""
-    height, width = bgr.shape[:2]
-    size_wh = (max(1, width // 2), max(1, height // 2))
-    small = cv2.cvtColor(cv2.resize(bgr, size_wh), cv2.COLOR_BGR2GRAY)
+    width, height = size_of(pixels)
+    half = scaled(pixels, (max(1, width // 2), max(1, height // 2)))
+    small = cv2.cvtColor(half, cv2.COLOR_BGR2GRAY)
     mean = cv2.mean(small)[0]
     _, spread = cv2.meanStdDev(cv2.Laplacian(small, cv2.CV_16S))
     return float(spread[0, 0]) / (mean + 1)

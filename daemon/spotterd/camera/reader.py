@@ -210,12 +210,12 @@ class CameraReader:
         self._rate.step(shot.captured_ns)
         if source.live:
             self._judge(shot)
-        release = self.pool.lend(shot.bgr)
+        release = self.pool.lend(shot.pixels)
         if not self._passes(shot, live=source.live):
             release()
             return
         stamps = (shot.captured_ns, shot.stream_ns, shot.wall_ns)
-        self._deliver(Frame(self._name, seq, *stamps, shot.bgr, release), source.live)
+        self._deliver(Frame(self._name, seq, *stamps, shot.pixels, release), source.live)
         self._progress_ns = time.monotonic_ns()
 
     def _passes(self, shot: Shot, *, live: bool) -> bool:
@@ -227,7 +227,7 @@ class CameraReader:
 
     def _judge(self, shot: Shot) -> None:
         """Look at the picture; one that is frozen is a reason to open the camera again, once."""
-        self._quality.step(shot.bgr, shot.captured_ns)
+        self._quality.step(shot.pixels, shot.captured_ns)
         warnings = self._quality.warnings(shot.captured_ns)
         if warnings != self._warnings:
             self._warnings = warnings

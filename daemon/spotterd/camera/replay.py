@@ -12,7 +12,7 @@ import numpy as np
 
 from spotterd.camera.base import Shot, Source
 from spotterd.camera.opencv import open_ffmpeg
-from spotterd.data import Image
+from spotterd.data import Image, Pixels
 from spotterd.errors import BadInputError
 
 log = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ class Video:
         self._count = 0
         self._stream_ns = -1
 
-    def read(self, into: Image | None) -> Shot | None:
+    def read(self, into: Pixels | None) -> Shot | None:
         """Decode the next frame; None at the end."""
         ok, bgr = self._capture.read(into)
         if not ok:
@@ -138,7 +138,7 @@ class Pictures:
             if file not in known:
                 self._skip(file)
 
-    def read(self, into: Image | None) -> Shot | None:  # noqa: ARG002 (decoders allocate)
+    def read(self, into: Pixels | None) -> Shot | None:  # noqa: ARG002 (decoders allocate)
         """Decode the next picture; None after the last one."""
         for file in self._files:
             bgr = read_picture(file)
@@ -180,7 +180,7 @@ class Looped:
         self._base_ns = 0
         self._stream_ns = 0
 
-    def read(self, into: Image | None) -> Shot | None:
+    def read(self, into: Pixels | None) -> Shot | None:
         """The next frame, the first one after the last."""
         shot = self._source.read(into)
         if shot is None:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import cv2
 
-from spotterd.data import Image
+from spotterd.data import Image, Pixels, size_of
+from spotterd.vision.pixels import scaled
 
 QUALITY = 80
 
@@ -38,12 +39,12 @@ class Ring:
         self._bytes = 0
         self._due_ns = 0
 
-    def add(self, bgr: Image, at_ns: int) -> bool:
+    def add(self, pixels: Pixels, at_ns: int) -> bool:
         """Remember a picture; False where it is not due yet (nothing was done then)."""
         if at_ns < self._due_ns and self._stills and at_ns >= self._stills[-1].at_ns:
             return False
         self._due_ns = at_ns + self._period_ns * 9 // 10  # cameras are not that regular
-        small = self._small(bgr)
+        small = self._small(pixels)
         _, jpeg = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
         self._stills.append(Still(at_ns, jpeg.tobytes(), (small.shape[1], small.shape[0])))
         self._bytes += len(self._stills[-1].jpeg)
@@ -60,13 +61,10 @@ class Ring:
         """Memory taken by the pictures."""
         return self._bytes
 
-    def _small(self, bgr: Image) -> Image:
-        height, width = bgr.shape[:2]
-        if width <= self._width:
-            return bgr
-        size_wh = (self._width, max(1, round(height * self._width / width)))
-        small: Image = cv2.resize(bgr, size_wh, interpolation=cv2.INTER_AREA)
-        return small
+    def _small(self, pixels: Pixels) -> Image:
+        width, height = size_of(pixels)
+        narrow = min(width, self._width)
+        return scaled(pixels, (narrow, max(1, round(height * narrow / width))), cv2.INTER_AREA)
 
     def _forget(self, now_ns: int) -> None:
         oldest_ns = now_ns - self._reach_ns

@@ -90,7 +90,7 @@ class Session:
             self._waiting_since_ns = time.monotonic_ns()
             shot = source.read(buffer)
             self._waiting_since_ns = None
-            if buffer is not None and (shot is None or shot.bgr is not buffer):
+            if buffer is not None and (shot is None or shot.pixels is not buffer):
                 self._pool.give_back(buffer)
             if shot is None:
                 return

@@ -13,7 +13,7 @@ from spotterd.camera.base import Shot
 from spotterd.camera.sprites import DRAWINGS, PHASES, Sprite, draw
 from spotterd.camera.uri import read_options
 from spotterd.config.schema import Section
-from spotterd.data import Floats, Image, Ints
+from spotterd.data import Floats, Image, Ints, Pixels
 from spotterd.errors import RetryError
 
 LABELS = tuple(DRAWINGS)
@@ -112,7 +112,7 @@ class Sim:
         self._due_ns = time.monotonic_ns()
         self._aborted = threading.Event()
 
-    def read(self, into: Image | None) -> Shot | None:
+    def read(self, into: Pixels | None) -> Shot | None:
         """Draw the next frame, when it is due; None after `seconds`."""
         at_s = self._seq / self.fps
         if self._options.seconds and at_s >= self._options.seconds:
@@ -132,7 +132,7 @@ class Sim:
         period_ns = int(1e9 / self.fps)
         self._due_ns = max(self._due_ns, now_ns - period_ns) + period_ns
 
-    def render(self, seq: int, into: Image | None = None) -> Image:
+    def render(self, seq: int, into: Pixels | None = None) -> Image:
         """The frame with number `seq`, drawn into `into` if it fits."""
         sky = self._skies[seq % _SKIES]
         frame = into if into is not None and into.shape == sky.shape else np.empty_like(sky)

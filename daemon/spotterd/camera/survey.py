@@ -15,6 +15,7 @@ from spotterd.camera.v4l2 import Control, Mode
 from spotterd.config.schema import Camera
 from spotterd.data import Frame
 from spotterd.errors import RetryError
+from spotterd.vision.pixels import as_bgr
 
 SETTLE_FRAMES = 10  # exposure and white balance find themselves
 PATIENCE_S = 20.0
@@ -117,7 +118,7 @@ class _Shot:
         if frame.seq >= wanted and not self.enough.is_set():
             self.size_wh = frame.size_wh
             self.fps = frame.seq * 1e9 / max(1, frame.captured_ns - self._first_ns)
-            self.png = cv2.imencode(".png", frame.bgr)[1].tobytes()
+            self.png = cv2.imencode(".png", as_bgr(frame.pixels))[1].tobytes()
             self.enough.set()
         frame.release()
 

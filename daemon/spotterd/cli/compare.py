@@ -85,10 +85,10 @@ def _one(file: Path, copies: "Copies", both: "SideBySide", show: "Callable[[str]
         count = 0
         with closing(writer):
             while shot is not None:
-                writer.write(both.look(shot.bgr))
+                writer.write(both.look(shot.pixels))
                 count += 1
                 show(f"{file.name}, frame {count}")
-                shot = source.read(shot.bgr)
+                shot = source.read(shot.pixels)
 
 
 def _tell(both: "SideBySide", chosen: "Precision", out: Path, *, as_json: bool) -> None:

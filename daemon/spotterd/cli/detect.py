@@ -126,9 +126,9 @@ class Run:
             if copy:
                 stack.enter_context(closing(copy))
             while shot is not None:
-                seen.update(self._frame(path, shot.bgr, copy))
+                seen.update(self._frame(path, shot.pixels, copy))
                 frames += 1
-                shot = source.read(shot.bgr)
+                shot = source.read(shot.pixels)
         self.summary.files += 1
         self.summary.frames += frames
         self.summary.detections += seen

@@ -6,9 +6,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from spotterd.data import Detections, Floats, Image, Tracks
+from spotterd.data import Detections, Floats, Image, Pixels, Tracks, size_of
 from spotterd.events.views import worth
 from spotterd.vision.draw import draw
+from spotterd.vision.pixels import cut, scaled
 
 MARGIN = 0.5  # object sizes around the box of a crop, so that one sees where it flies
 LEAST_SIDE_PX = 64  # crops of far craft are at least so wide and high
@@ -37,14 +38,14 @@ class Album:
         self._time_ns: int | None = None
         self._now_s = 0.0
 
-    def look(self, tracks: Tracks, bgr: Image, time_ns: int) -> None:
+    def look(self, tracks: Tracks, pixels: Pixels, time_ns: int) -> None:
         """Copy the crops of this frame that are better than what there is.
 
         The view of a track that is gone stays for one more look: until its `end` is told.
 
         Args:
             tracks: all that the tracker follows.
-            bgr: (h, w, 3) the frame they were seen in; not kept.
+            pixels: the frame they were seen in; not kept.
             time_ns: `stream_ns` of the frame.
         """
         if self._time_ns is not None:
@@ -60,10 +61,10 @@ class Album:
         if not rows:
             return
         due = tracks[np.array(rows)]
-        values = worth(due, (bgr.shape[1], bgr.shape[0])).tolist()
+        values = worth(due, size_of(pixels)).tolist()
         for track, xyxy, value in zip(due.id.tolist(), due.xyxy, values, strict=True):
             view = self._views.get(track)
-            self._views[track] = self._better(view, around(bgr, xyxy), value)
+            self._views[track] = self._better(view, around(pixels, xyxy), value)
 
     def best(self, track: int) -> Image | None:
         """The best crop of a track; None if it was never seen confirmed."""
@@ -81,14 +82,15 @@ class Album:
         return View(crop.copy(), value, self._now_s)
 
 
-def around(bgr: Image, xyxy: Floats) -> Image:
-    """The part of a frame that shows a box (4,) with a margin; a view of it, not a copy."""
-    height, width = bgr.shape[:2]
+def around(pixels: Pixels, xyxy: Floats) -> Image:
+    """The part of a frame that shows a box (4,) with a margin; see `cut`."""
+    width, height = size_of(pixels)
     left, top, right, bottom = xyxy.tolist()
     half = max((right - left, bottom - top, LEAST_SIDE_PX / (1 + 2 * MARGIN))) * (0.5 + MARGIN)
     x, y = (left + right) / 2, (top + bottom) / 2
     rows = slice(max(0, int(y - half)), min(height, int(y + half) + 1))
-    return bgr[rows, max(0, int(x - half)) : min(width, int(x + half) + 1)]
+    columns = slice(max(0, int(x - half)), min(width, int(x + half) + 1))
+    return cut(pixels, rows, columns)
 
 
 def sharpness(bgr: Image) -> float:
@@ -104,12 +106,12 @@ def _spread(values: NDArray[np.int16] | Image) -> float:
     return float(spread[0, 0])
 
 
-def whole(bgr: Image, tracks: Tracks, labels: tuple[str, ...], max_width: int) -> Image:
+def whole(pixels: Pixels, tracks: Tracks, labels: tuple[str, ...], max_width: int) -> Image:
     """A copy of the frame, at most so many pixels wide, with the confirmed tracks in it drawn."""
-    height, width = bgr.shape[:2]
+    width, height = size_of(pixels)
     scale = min(1.0, max_width / width)
     size = (round(width * scale), max(1, round(height * scale)))
-    copy: Image = cv2.resize(bgr, size, interpolation=cv2.INTER_AREA)
+    copy = scaled(pixels, size, cv2.INTER_AREA)
     shown = tracks[tracks.confirmed & tracks.seen]
     best_first = shown[np.argsort(-shown.score)]
     boxes = (best_first.xyxy * scale).astype(np.float32)

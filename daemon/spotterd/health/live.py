@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from spotterd.data import Frame, Image, Tracks
+from spotterd.vision.pixels import scaled
 
 WIDEST = 960  # pixels; enough for a phone and for a window on a desk
 INTERVAL_NS = 200_000_000  # five pictures a second are enough to aim a camera
@@ -56,7 +57,7 @@ class LivePicture:
             return
         self._taken_ns = now_ns
         # A new small array each time: viewers may still be reading the one before.
-        picture = Picture(frame.seq, _small(frame.bgr), _boxes(frame, seen, labels))
+        picture = Picture(frame.seq, _small(frame), _boxes(frame, seen, labels))
         with self._changed:
             self._picture = picture
             self._changed.notify_all()
@@ -85,12 +86,10 @@ class LivePicture:
             return self._jpeg[1]
 
 
-def _small(bgr: Image) -> Image:
-    height, width = bgr.shape[:2]
-    if width <= WIDEST:
-        return bgr.copy()
-    small_wh = (WIDEST, max(1, height * WIDEST // width))
-    return np.asarray(cv2.resize(bgr, small_wh, interpolation=cv2.INTER_LINEAR), np.uint8)
+def _small(frame: Frame) -> Image:
+    width, height = frame.size_wh
+    narrow = min(width, WIDEST)
+    return scaled(frame.pixels, (narrow, max(1, height * narrow // width)))
 
 
 def _encode(bgr: Image) -> bytes:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from spotterd.config.schema import Precision
-from spotterd.data import Floats, Image
+from spotterd.data import Floats, Pixels
 from spotterd.vision.letterbox import Letterbox
 
 
@@ -49,7 +49,7 @@ class Slot(Protocol):
 class FrameSlot(Slot, Protocol):
     """A slot whose device can do the letterboxing."""
 
-    def take(self, bgr: Image, letterbox: Letterbox) -> bool:
+    def take(self, pixels: Pixels, letterbox: Letterbox) -> bool:
         """Take a frame instead of an input; False: it declines, fill `input`.
 
         The pixels are copied before it returns.

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import cast
 
-from spotterd.data import Detections, Image
+from spotterd.data import Detections, Pixels, size_of
 from spotterd.inference.base import Backend, FrameSlot, Slot
 from spotterd.vision.boxes import best, nms
 from spotterd.vision.heads import recognise
@@ -70,14 +70,13 @@ class Detector:
         )
         self._padding: dict[Slot, Letterbox] = {}  # whose padding lies in which slot
 
-    def prepare(self, bgr: Image, slot: Slot) -> Letterbox:
+    def prepare(self, pixels: Pixels, slot: Slot) -> Letterbox:
         """Write a picture into a slot's input; the letterbox maps the answer back."""
-        height, width = bgr.shape[:2]
-        letterbox = self._letterbox((width, height))
-        if self._takes_frames and cast("FrameSlot", slot).take(bgr, letterbox):
+        letterbox = self._letterbox(size_of(pixels))
+        if self._takes_frames and cast("FrameSlot", slot).take(pixels, letterbox):
             return letterbox
         padded = self._padding.pop(slot, None) == letterbox
-        letterbox.fill(bgr, slot.input, padded=padded)
+        letterbox.fill(pixels, slot.input, padded=padded)
         self._padding[slot] = letterbox
         return letterbox
 
@@ -94,11 +93,11 @@ class Detector:
             return nms(clipped, wanted.iou, wanted.max_detections)
         return best(clipped, wanted.max_detections)
 
-    def run_once(self, bgr: Image) -> Detections:
+    def run_once(self, pixels: Pixels) -> Detections:
         """The whole way of one picture, without threads."""
         slot = self.backend.acquire()
         try:
-            letterbox = self.prepare(bgr, slot)
+            letterbox = self.prepare(pixels, slot)
             self.backend.submit(slot)
             self.backend.wait(slot)
             return self.decode(slot, letterbox)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spotterd.data import Image, Ints
+from spotterd.data import Ints, Pixels, is_nv12
 from spotterd.inference.cuda import Gpu
 from spotterd.inference.cuda_slots import Binding, CudaSlot, Lane, page_aligned
 from spotterd.vision.letterbox import PAD, Letterbox
@@ -65,21 +65,23 @@ class GpuLetterbox:
     Args:
         cache: folder for the compiled kernel.
         binding: the engine's input, float32 or float16.
-        layout: of the frames: "bgr", or "nv12" (Y plane, then interleaved U and V).
 
     Raises:
         FallBackError: the kernel cannot be compiled here.
     """
 
-    def __init__(self, gpu: Gpu, cache: Path, binding: Binding, layout: str = "bgr") -> None:
+    def __init__(self, gpu: Gpu, cache: Path, binding: Binding) -> None:
         self._drv = gpu.drv
         self._module = gpu.kernels(SOURCE, cache)
-        self._kernel = self._module.get_function(f"letterbox_{layout}_{binding.dtype}")
-        self._kernel.prepare(PARAMETERS)
-        self._bytes_a_pixel = 3 if layout == "bgr" else 1
+        self._kernels = [
+            self._module.get_function(f"letterbox_{layout}_{binding.dtype}")
+            for layout in ("bgr", "nv12")
+        ]
+        for kernel in self._kernels:
+            kernel.prepare(PARAMETERS)
         self._tables: dict[Letterbox, tuple[Any, Any]] = {}
 
-    def queue(self, frame: int, letterbox: Letterbox, out: int, stream: Any) -> None:
+    def queue(self, frame: int, letterbox: Letterbox, out: int, stream: Any, *, nv12: bool) -> None:
         """Put the kernel on a stream.
 
         Args:
@@ -87,18 +89,19 @@ class GpuLetterbox:
             letterbox: for frames of that size.
             out: device address of the (1, 3, h, w) input.
             stream: pycuda's.
+            nv12: the frame is that, not BGR.
         """
         columns, rows = self._tables_of(letterbox)
         (frame_width, frame_height), (height, width) = letterbox.frame_wh, letterbox.input_hw
         look = letterbox.preprocess
         grid = (-(-width // BLOCK[0]), -(-height // BLOCK[1]))
         scale = np.float32(look.scale)
-        self._kernel.prepared_async_call(
+        self._kernels[nv12].prepared_async_call(
             grid,
             BLOCK,
             stream,
             frame,
-            frame_width * self._bytes_a_pixel,
+            frame_width * (1 if nv12 else 3),
             frame_height,
             int(columns),
             int(rows),
@@ -138,6 +141,7 @@ class CudaFrameSlot(CudaSlot):
     Attributes:
         on_gpu: False: `take` declines, which has turned out to be faster here.
         letterbox: of the frame that was taken, until it is submitted.
+        nv12: the frame that was taken is NV12, not BGR.
         staging: page-aligned bytes that the frame is copied through; grows with the frames.
     """
 
@@ -145,18 +149,20 @@ class CudaFrameSlot(CudaSlot):
         super().__init__(bindings)
         self.on_gpu = True
         self.letterbox: Letterbox | None = None
+        self.nv12 = False
         self.staging: NDArray[np.uint8] = page_aligned((1,), np.dtype(np.uint8))
         self.staged_bytes = 0
 
-    def take(self, bgr: Image, letterbox: Letterbox) -> bool:
+    def take(self, pixels: Pixels, letterbox: Letterbox) -> bool:
         """Copy a frame; False where `input` is to be filled instead."""
         self.letterbox = None
         if not self.on_gpu:
             return False
-        if self.staging.nbytes < bgr.nbytes:
-            self.staging = page_aligned((bgr.nbytes,), np.dtype(np.uint8))
-        np.copyto(self.staging[: bgr.nbytes].reshape(bgr.shape), bgr)
-        self.staged_bytes = bgr.nbytes
+        if self.staging.nbytes < pixels.nbytes:
+            self.staging = page_aligned((pixels.nbytes,), np.dtype(np.uint8))
+        np.copyto(self.staging[: pixels.nbytes].reshape(pixels.shape), pixels)
+        self.staged_bytes = pixels.nbytes
+        self.nv12 = is_nv12(pixels)
         self.letterbox = letterbox
         return True
 
@@ -193,7 +199,8 @@ class FrameLane(Lane):
             staged = self._frames.staging[: self._frames.staged_bytes]
             self._drv.memcpy_htod_async(self._frame, staged, self.stream)
         out = self.addresses[self._input_name]
-        self._letterbox.queue(int(self._frame), letterbox, out, self.stream)
+        nv12 = self._frames.nv12
+        self._letterbox.queue(int(self._frame), letterbox, out, self.stream, nv12=nv12)
 
     def close(self) -> None:
         """Free everything; nothing may be in flight."""

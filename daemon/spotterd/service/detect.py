@@ -107,7 +107,7 @@ class Detect:
         slot = backend.acquire()
         began_ns = time.monotonic_ns()
         try:
-            letterbox = self.detector.prepare(frame.bgr, slot)
+            letterbox = self.detector.prepare(frame.pixels, slot)
             self._meters.took("letterbox", began_ns, time.monotonic_ns())
             # Not before: interpret would hold the interpreter's lock while the cores wait for
             # this frame. While they infer, it is free.

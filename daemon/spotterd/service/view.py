@@ -80,10 +80,10 @@ class View:
         self._tell_detections(frame, seen, timeline)
         self._report.frame(frame, seen, self._labels)
         self._tell_count(tracks.label[tracks.confirmed])
-        self._album.look(tracks, frame.bgr, frame.stream_ns)
+        self._album.look(tracks, frame.pixels, frame.stream_ns)
         local = datetime.now().astimezone().time() if self._rules.settings.quiet else None
         if self._clips is not None:
-            self._clips.frame(frame.bgr, frame.stream_ns)
+            self._clips.frame(frame.pixels, frame.stream_ns)
         for event in self._rules.step(tracks, frame.stream_ns, frame.size_wh, local):
             self._report.event(event, timeline, self._best(event))
             if event.kind == "start":
@@ -92,7 +92,7 @@ class View:
                     clip = event_id(self._report.origin, self._name, event.track)
                     self._clips.event(clip, event.start_ns)
         confirmed = bool(tracks.confirmed.any())
-        self._harvest.offer(frame.bgr, had_craft=confirmed, now_ns=now_ns)
+        self._harvest.offer(frame.pixels, had_craft=confirmed, now_ns=now_ns)
         if self._asked is not None:
             self._tell_snapshot(frame, tracks)
             self._asked.put("")
@@ -136,7 +136,7 @@ class View:
             self._clips.close(CLIP_S)
 
     def _tell_snapshot(self, frame: Frame, tracks: Tracks) -> None:
-        picture = whole(frame.bgr, tracks, self._labels, self._pictures.max_width)
+        picture = whole(frame.pixels, tracks, self._labels, self._pictures.max_width)
         self._report.snapshot(self._name, self._jpeg(picture))
 
     def _tell_detections(self, frame: Frame, seen: Tracks, timeline: Timeline) -> None:

@@ -6,7 +6,8 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from spotterd.data import Doubles, Floats, Image
+from spotterd.data import Doubles, Floats, Image, Pixels, size_of
+from spotterd.vision.pixels import Scaler
 
 PAD = 114  # the grey that YOLO networks are trained with
 
@@ -64,31 +65,28 @@ class Letterbox:
         return (self.input_hw[1] - self.size_wh[0]) // 2, (self.input_hw[0] - self.size_wh[1]) // 2
 
     @cached_property
-    def _scaled(self) -> Image:
-        return np.empty((self.size_wh[1], self.size_wh[0], 3), np.uint8)
+    def _scaler(self) -> Scaler:
+        return Scaler(self.size_wh)
 
     @cached_property
     def _planes(self) -> list[Image]:
-        return [np.empty(self._scaled.shape[:2], np.uint8) for _ in range(3)]
+        return [np.empty(self.size_wh[::-1], np.uint8) for _ in range(3)]
 
-    def fill(self, bgr: Image, out: Floats, *, padded: bool = False) -> None:
+    def fill(self, pixels: Pixels, out: Floats, *, padded: bool = False) -> None:
         """Write a frame into a network's input; allocates nothing after the first call.
 
         Args:
-            bgr: (h, w, 3) uint8 of `frame_wh`.
+            pixels: BGR or NV12 of `frame_wh`.
             out: (1, 3, rows, columns) float32 of `input_hw`; every element is written.
             padded: the padding in `out` is this letterbox's already: leave it alone.
         """
-        if bgr.shape != (self.frame_wh[1], self.frame_wh[0], 3):
-            raise ValueError(f"a frame of shape {bgr.shape} in a letterbox for {self.frame_wh}")
+        if size_of(pixels) != self.frame_wh:
+            raise ValueError(f"a frame of shape {pixels.shape} in a letterbox for {self.frame_wh}")
         (x, y), (width, height) = self.offset_xy, self.size_wh
         scale = np.float32(self.preprocess.scale)
         if not padded:
             self._pad(out, scale * np.float32(PAD))
-        scaled = bgr
-        if self.size_wh != self.frame_wh:
-            scaled = cv2.resize(bgr, self.size_wh, dst=self._scaled, interpolation=cv2.INTER_LINEAR)
-        cv2.split(scaled, self._planes)
+        cv2.split(self._scaler(pixels), self._planes)
         planes = reversed(self._planes) if self.preprocess.rgb else self._planes
         for plane, target in zip(planes, out[0, :, y : y + height, x : x + width], strict=True):
             # Twice as fast as one multiplication that converts: NumPy does that through a buffer.

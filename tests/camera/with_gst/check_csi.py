@@ -13,7 +13,9 @@ from spotterd.camera.base import CameraStatus
 from spotterd.camera.open import open_source
 from spotterd.camera.reader import CameraReader
 from spotterd.config.schema import Camera
+from spotterd.data import is_nv12, size_of
 from spotterd.errors import BadInputError, RetryError
+from spotterd.vision.pixels import as_bgr
 
 SMALL = "width=320&height=240"
 
@@ -54,18 +56,19 @@ def wait_for(told: "Queue[CameraStatus]", state: str) -> CameraStatus:
 
 
 @pytest.mark.parametrize(
-    ("options", "shape"),
+    ("options", "size_wh"),
     [
-        (SMALL, (240, 320, 3)),
-        (f"{SMALL}&flip=180&fps=15", (240, 320, 3)),
-        (f"{SMALL}&mode=1", (240, 320, 3)),
-        ("", (1080, 1920, 3)),
+        (SMALL, (320, 240)),
+        (f"{SMALL}&flip=180&fps=15", (320, 240)),
+        (f"{SMALL}&mode=1", (320, 240)),
+        ("", (1920, 1080)),
     ],
 )
-def test_pictures_come(options: str, shape: tuple[int, ...]) -> None:
+def test_pictures_come_as_nv12(options: str, size_wh: tuple[int, int]) -> None:
     camera = open_source(Camera(source=f"csi:0?{options}"))
     shot = camera.read(None)
-    assert shot.bgr.shape == shape
+    assert is_nv12(shot.pixels)
+    assert size_of(shot.pixels) == size_wh
     assert time.monotonic_ns() - shot.captured_ns < 1e9
     assert argus._wedge.streaming == 1
     camera.close()
@@ -73,9 +76,18 @@ def test_pictures_come(options: str, shape: tuple[int, ...]) -> None:
     assert argus._wedge.streaming == 0
 
 
+def test_stamps_are_the_sensors_not_of_the_reading() -> None:
+    camera = open_csi(f"csi:0?{SMALL}")
+    pad = camera._pipeline._pipeline.get_by_name("frames").get_static_pad("sink")
+    pad.add_probe(Gst.PadProbeType.BUFFER, lambda *_: (time.sleep(0.2), Gst.PadProbeReturn.OK)[1])
+    stamps = [camera.read(None).captured_ns for _ in range(4)]
+    assert 0.2e9 <= time.monotonic_ns() - stamps[-1] < 1.9e9
+    camera.close()
+
+
 def test_two_sensors_at_once() -> None:
     cameras = [open_csi(f"csi:{n}?{SMALL}") for n in (0, 1)]
-    means = [camera.read(None).bgr.mean() for camera in cameras]
+    means = [as_bgr(camera.read(None).pixels).mean() for camera in cameras]
     assert abs(means[0] - means[1]) > 3  # the stand-ins show different pictures
     for camera in cameras:
         camera.close()

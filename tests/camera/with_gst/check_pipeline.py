@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -11,27 +12,56 @@ from spotterd.camera.gstreamer import Pipeline, has_element
 from spotterd.camera.open import open_source
 from spotterd.camera.pipelines import custom_pipeline, rtsp_pipeline
 from spotterd.config.schema import Camera
+from spotterd.data import is_nv12, size_of
 from spotterd.errors import BadInputError, RetryError
+from spotterd.vision.pixels import as_bgr
 
 BLUE = "videotestsrc is-live=true pattern=blue"
 
 
 @pytest.mark.parametrize("size", [(64, 48), (322, 200), (642, 362)])
 @pytest.mark.parametrize("form", ["NV12", "BGR", "BGRx", "YUY2", "I420", "GRAY8"])
-def test_every_format_becomes_bgr_in_the_lent_buffer(form: str, size: tuple[int, int]) -> None:
+def test_every_format_comes_as_nv12_or_bgr_in_the_lent_buffer(
+    form: str, size: tuple[int, int]
+) -> None:
     width, height = size
     source = Pipeline(
         custom_pipeline(f"{BLUE} ! video/x-raw,format={form},width={width},height={height}"), "test"
     )
-    buffer = np.empty((height, width, 3), np.uint8)
     try:
+        buffer = np.empty_like(source.read(None).pixels)
+        assert is_nv12(buffer) == (form in {"NV12", "I420"})
+        tracemalloc.start()
         shot = source.read(buffer)
-        assert shot.bgr is buffer
+        assert tracemalloc.get_traced_memory()[1] < 50_000  # nothing of a frame's size
+        assert shot.pixels is buffer
+        bgr = as_bgr(buffer)
+        assert bgr.shape == (height, width, 3)
         if form != "GRAY8":
-            assert np.abs(buffer.reshape(-1, 3).mean(0) - (255, 0, 0)).max() < 4
-        assert buffer.std(axis=(0, 1)).max() < 1  # no row is skewed
+            assert np.abs(bgr.reshape(-1, 3).mean(0) - (255, 0, 0)).max() < 4
+        assert bgr.std(axis=(0, 1)).max() < 1  # no row is skewed
     finally:
+        tracemalloc.stop()
         source.close()
+
+
+def test_an_odd_last_row_and_column_of_nv12_are_left_out() -> None:
+    source = open_source(
+        Camera(source=f"gst:{BLUE} ! video/x-raw,format=NV12,width=321,height=241")
+    )
+    pixels = source.read(None).pixels
+    source.close()
+    assert size_of(pixels) == (320, 240)
+    assert as_bgr(pixels).std(axis=(0, 1)).max() < 1
+
+
+def test_stamps_are_of_the_capture_not_of_the_reading() -> None:
+    late = "video/x-raw,framerate=5/1 ! identity sleep-time=150000"
+    source = open_source(Camera(source=f"gst:{BLUE} ! {late}"))
+    shots = [source.read(None) for _ in range(3)]
+    assert 0.15e9 <= time.monotonic_ns() - shots[-1].captured_ns < 1e9
+    assert 0.15e9 <= time.time_ns() - shots[-1].wall_ns < 1e9
+    source.close()
 
 
 def test_stamps_are_of_the_monotonic_clock_and_grow() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from spotterd.camera.open import open_source
 from spotterd.config.schema import Camera
+from spotterd.data import is_nv12, size_of
 from spotterd.errors import RetryError
 
 SERVER = Path(__file__).parent / "rtsp_server.py"
@@ -37,7 +38,8 @@ def test_udp_with_a_password(server: subprocess.Popen[str], tmp_path: Path) -> N
     camera = Camera(source=URL, credentials_file=str(secret), rtsp_transport="udp")
     source = open_source(camera)
     shots = [source.read(None) for _ in range(5)]
-    assert shots[-1].bgr.shape == (240, 320, 3)
+    assert is_nv12(shots[-1].pixels)
+    assert size_of(shots[-1].pixels) == (320, 240)
     assert source.fps == 20
     source.close()
 
