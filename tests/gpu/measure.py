@@ -1,4 +1,4 @@
-"""Measure the GPU path on a machine with a GPU: overlap, copies, kernel, latency, endurance.
+"""Measure the GPU path on a machine with a GPU: latency, overlap, copies, kernel, faults.
 
     PYTHONPATH=daemon:tests python tests/gpu/measure.py --out FOLDER
 
@@ -11,128 +11,29 @@ is no GPU, on the stand-in of pycuda; its times mean nothing and are judged by n
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from gpu.lab import Lab, Report, median_ms, pipelined
+from gpu.latency import latency
+from gpu.poison import poison
 from spotterd.errors import RestartError
-from spotterd.inference.base import ModelInfo
 from spotterd.inference.cuda import Gpu
 from spotterd.inference.cuda_backend import CudaBackend
-from spotterd.inference.cuda_loaded import Recipe
-from spotterd.inference.cuda_slots import Binding, CudaSlot, Lane
+from spotterd.inference.cuda_slots import Binding, Lane
 from spotterd.inference.preprocess import CudaFrameSlot, GpuLetterbox, taps
-from spotterd.inference.tensorrt import TrtEngine
-from spotterd.inference.trt_world import world_of
 from spotterd.vision.letterbox import Letterbox
 
-REPEATS = 7  # a figure is the median of so many
 LONG = 10_000  # frames; before, memory still grows by what is loaded lazily, and is not judged
 FAULT_S = 1.0  # from a fault to the sentence
-
-
-@dataclass
-class Report:
-    """The figures of one run."""
-
-    device: str = ""
-    figures: list[dict[str, Any]] = field(default_factory=list)
-
-    def add(self, name: str, value: float, unit: str = "", at_most: float | None = None,
-            at_least: float | None = None) -> None:  # fmt: skip
-        ok = (at_most is None or value <= at_most) and (at_least is None or value >= at_least)
-        limit = f"<= {at_most:g}" if at_most is not None else ""
-        limit = f">= {at_least:g}" if at_least is not None else limit
-        row = {"name": name, "value": value, "unit": unit, "limit": limit, "ok": ok}
-        self.figures.append(row)
-        print(f"{name}: {value:.4g} {unit} {limit} {'' if ok else 'MISSED'}", flush=True)
-
-    def write(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "gpu.json").write_text(json.dumps(asdict(self), indent=1) + "\n")
-        lines = [
-            f"Measured on {self.device}.",
-            "",
-            "| figure | value | limit | |",
-            "|---|---|---|---|",
-        ]
-        lines += [
-            f"| {f['name']} | {f['value']:.4g} {f['unit']} | {f['limit']} | "
-            f"{('met' if f['ok'] else 'missed') if f['limit'] else ''} |"
-            for f in self.figures
-        ]
-        (folder / "gpu.md").write_text("\n".join(lines) + "\n")
-
-
-class Lab:
-    """Backends of an engine of a network's size, on the GPU or on its stand-in."""
-
-    def __init__(self, folder: Path, *, standin: bool) -> None:
-        self.folder = folder
-        self.standin = standin
-        if standin:
-            side, trt, plan = _standin()
-        else:
-            from standins import trt_gpu as trt
-
-            side, plan = 640, trt.plan()
-        self.model = ModelInfo("stand-in", "0" * 64, (), (side, side), (), {})
-        self._load = partial(TrtEngine, world_of(trt), plan, "stand-in.plan", (side, side))
-        self.frames = 20 if standin else 300
-        self.queued = 2 if standin else 64
-        self.cache_bytes = 1 if standin else 256 << 20  # more than any cache holds
-
-    def backend(self, slots: int, *, graphs: bool = True, zero_copy: bool = False,
-                letterbox: bool = False) -> CudaBackend:  # fmt: skip
-        kernels = self.folder if letterbox else None
-        recipe = Recipe(self._load, slots, zero_copy, graphs, kernels)
-        return CudaBackend(Gpu(), recipe, self.model, "fp32")
-
-
-def _standin() -> tuple[int, Any, bytes]:
-    import pytest
-
-    from inference.trt_models import SIDE, build, doubling_model
-    from standins import pycuda_driver, trt11
-
-    pycuda_driver.install(pytest.MonkeyPatch())
-    return SIDE, trt11, build(trt11, doubling_model())
-
-
-def median_ms(work: Callable[[], object], times: int = 1) -> float:
-    """Median time of one of `times` that `work` does."""
-    took = []
-    for _ in range(REPEATS):
-        started = time.perf_counter_ns()
-        work()
-        took.append((time.perf_counter_ns() - started) / times / 1e6)
-    return statistics.median(took)
-
-
-def pipelined(backend: CudaBackend, frames: int) -> None:
-    """Frames through all slots, the oldest waited for when none is free."""
-    flying: deque[CudaSlot] = deque()
-    for _ in range(frames):
-        if len(flying) == backend.slots:
-            oldest = flying.popleft()
-            backend.wait(oldest)
-            backend.release(oldest)
-        slot = backend.acquire()
-        backend.submit(slot)
-        flying.append(slot)
-    for slot in flying:
-        backend.wait(slot)
-        backend.release(slot)
 
 
 def alone_ms(backend: CudaBackend, step: Callable[[Lane], None], frames: int) -> float:
@@ -278,40 +179,73 @@ def letterboxes(lab: Lab, report: Report) -> None:
     report.add("frame to outputs, letterboxed by the CPU / by the GPU", on_cpu / on_gpu)
 
 
-def latency(lab: Lab, report: Report) -> None:
+def host(lab: Lab, report: Report) -> None:
+    """What a frame costs the thread that detects, Python included."""
     for slots in (1, 2):
         backend = lab.backend(slots)
         pipelined(backend, 50)
         frames = lab.frames * 10
         cpu = time.thread_time_ns()
         pipelined(backend, frames)
-        host = (time.thread_time_ns() - cpu) / frames / 1e6
-        p50, p99 = latencies_ms(backend, frames)
-        _, spun_p99 = spun = latencies_ms(backend, frames, spin=True)
+        took = (time.thread_time_ns() - cpu) / frames / 1e6
         backend.close()
-        report.add(f"host time a frame, {slots} slots", host, "ms", at_most=0.2)
-        report.add(f"latency of a frame alone, {slots} slots", p50, "ms")
-        report.add(f"latency p99 / p50, {slots} slots", p99 / p50, at_most=1.3)
-        report.add(f"the same while a core spins, {slots} slots", spun[0], "ms")
-        report.add(f"latency p99 / p50 while a core spins, {slots} slots", spun_p99 / spun[0])
+        report.add(f"host time a frame, {slots} slots", took, "ms", at_most=0.2)
 
 
-def latencies_ms(backend: CudaBackend, frames: int, *, spin: bool = False) -> tuple[float, float]:
-    """Median and p99 of single frames; spinning tells the GPU's own time from the waking up."""
-    took = []
-    for _ in range(frames):
-        slot = backend.acquire()
-        started = time.perf_counter_ns()
-        backend.submit(slot)
-        if spin:
-            with backend._gpu:
-                while not backend._loaded.lanes[slot].done.query():
-                    pass
-        backend.wait(slot)
-        took.append(time.perf_counter_ns() - started)
-        backend.release(slot)
-    p50, p99 = np.percentile(took, [50, 99]) / 1e6
-    return float(p50), float(p99)
+def used_mib(gpu: Gpu) -> float:
+    with gpu:
+        memory = gpu.memory()
+    return (memory.total - memory.free) / (1 << 20)
+
+
+def reopened(lab: Lab, report: Report) -> None:
+    """What backends leave behind in a context that outlives them."""
+    outer = Gpu()
+    used = []
+    for _ in range(11):
+        backend = lab.backend(3, letterbox=True)
+        pipelined(backend, 10)
+        backend.close()
+        used.append(used_mib(outer))
+    outer.close()
+    report.add("device memory left by 10 backends", used[-1] - used[0], "MiB", at_most=0)
+    report.add("blocks left by the engine's stand-in", lab.left_over(), at_most=0)
+
+
+def watched(lab: Lab, report: Report) -> None:
+    """A few frames on every road, for a tool that looks on; each answer is checked, too."""
+    wrong = 0
+    roads = ({}, {"graphs": False}, {"zero_copy": True}, {"letterbox": True})
+    for road in roads:
+        backend = lab.backend(2, **road)
+        for value in range(4):
+            slot = backend.acquire()
+            slot.input.fill(value)
+            backend.submit(slot)
+            backend.wait(slot)
+            wrong += int((slot.outputs[0] != value * (2 if lab.standin else 1)).any())
+            backend.release(slot)
+        for frame_wh in ((96, 54), (40, 60)) if "letterbox" in road else ():
+            wrong += letterboxed_wrongly(backend, Letterbox(frame_wh, lab.model.input_hw))
+        backend.close()
+    report.add("wrong answers while watched", wrong, at_most=0)
+    report.add("blocks left by the engine's stand-in", lab.left_over(), at_most=0)
+
+
+def letterboxed_wrongly(backend: CudaBackend, letterbox: Letterbox) -> bool:
+    """Whether the engine got an input from the kernel that is not the CPU's, by a grey level."""
+    width, height = letterbox.frame_wh
+    bgr = np.random.default_rng(width).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    expected = np.empty((1, 3, *letterbox.input_hw), np.float32)
+    letterbox.fill(bgr, expected)
+    slot = backend.acquire()
+    assert isinstance(slot, CudaFrameSlot)
+    taken = slot.take(bgr, letterbox)
+    backend.submit(slot)
+    backend.wait(slot)
+    out = slot.outputs[0].ravel()
+    backend.release(slot)
+    return taken and bool(np.abs(out - np.resize(expected, out.shape)).max() > 1.01 / 255)
 
 
 def rss_mib() -> float:
@@ -332,15 +266,14 @@ def endurance(lab: Lab, report: Report, frames: int) -> None:
         wrong += slot.outputs[0].flat[0] != factor * value
         backend.release(slot)
         if number in (frames // 10, frames - 1):
-            with backend._gpu:
-                memory = backend._gpu.memory()
-            used.append((memory.total - memory.free) / (1 << 20))
+            used.append(used_mib(backend._gpu))
             rss.append(rss_mib())
     backend.close()
     report.add(f"wrong answers in {frames} frames", float(wrong), at_most=0)
     judged = frames >= LONG
     report.add("growth of device memory", used[-1] - used[0], "MiB", 0 if judged else None)
     report.add("growth of host memory", rss[-1] - rss[0], "MiB", 2 if judged else None)
+    report.add("blocks left by the engine's stand-in", lab.left_over(), at_most=0)
 
 
 def one_fault(lab: Lab) -> None:
@@ -348,11 +281,7 @@ def one_fault(lab: Lab) -> None:
     backend = lab.backend(2)
     pipelined(backend, 20)
     slot = backend.acquire()
-    lane, engine = backend._loaded.lanes[slot], backend._loaded._engine
-    engine._context.poison = True
-    if lab.standin:
-        lane.addresses["output0"] = 16
-    lane.run = partial(engine.enqueue, lane.addresses, lane.stream.handle)
+    poison(backend, slot)
     started = time.monotonic()
     try:
         backend.submit(slot)
@@ -385,16 +314,30 @@ MEASUREMENTS: dict[str, Callable[[Lab, Report], None]] = {
     "zero-copy": zero_copy,
     "kernel": kernel,
     "letterboxes": letterboxes,
-    "latency": latency,
+    "host": host,
+    "reopened": reopened,
     "faults": faults,
 }
+
+
+def measure(name: str, lab: Lab, report: Report, options: argparse.Namespace) -> None:
+    """One measurement, in this process."""
+    if name == "latency":
+        latency(lab, report, options.out)
+    elif name == "endurance":
+        endurance(lab, report, 500 if options.standin else options.frames)
+    elif name == "watched":
+        watched(lab, report)
+    else:
+        MEASUREMENTS[name](lab, report)
 
 
 def in_a_process(name: str, options: argparse.Namespace, report: Report) -> None:
     """Run one measurement in a process of its own: a fault may take the process along."""
     folder = options.out / name
     command = [sys.executable, __file__, "--only", name, "--out", str(folder)]
-    done = subprocess.run([*command, *(["--standin"] if options.standin else [])], check=False)
+    command += ["--frames", str(options.frames), *(["--standin"] if options.standin else [])]
+    done = subprocess.run(command, check=False)
     found = folder / "gpu.json"
     if found.exists():
         report.figures += json.loads(found.read_text())["figures"]
@@ -402,31 +345,30 @@ def in_a_process(name: str, options: argparse.Namespace, report: Report) -> None
 
 
 def main() -> None:
+    names = ["latency", *MEASUREMENTS, "endurance"]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("out/gpu"))
-    parser.add_argument("--only", choices=[*MEASUREMENTS, "endurance", "one-fault"])
+    parser.add_argument("--only", choices=[*names, "watched", "one-fault"], help="in this process")
+    parser.add_argument("--without", nargs="*", choices=names, default=[])
     parser.add_argument("--frames", type=int, default=100_000, help="of the endurance run")
+    parser.add_argument("--small", action="store_true", help="a few small kernels")
     parser.add_argument("--standin", action="store_true")
     options = parser.parse_args()
-    report = Report()
-    with tempfile.TemporaryDirectory() as folder:
-        lab = Lab(Path(folder), standin=options.standin)
-        if options.only == "one-fault":
-            one_fault(lab)
-            return
-        if not options.standin:
-            gpu = Gpu()
-            report.device = f"{gpu.name}, compute capability {gpu.capability}"
-            gpu.close()
-        else:
-            report.device = "a stand-in: the times mean nothing"
-        for name, measurement in MEASUREMENTS.items():
-            if options.only == name:
-                measurement(lab, report)
-            elif not options.only:
-                in_a_process(name, options, report)
-        if options.only in (None, "endurance"):
-            endurance(lab, report, 500 if options.standin else options.frames)
+    kernels = Path(tempfile.gettempdir()) / "spotterd-kernels"  # compiled once for all processes
+    lab = Lab(kernels, standin=options.standin, small=options.small)
+    if options.only == "one-fault":
+        one_fault(lab)
+        return
+    report = Report("a stand-in: the times mean nothing")
+    if not options.standin:
+        gpu = Gpu()
+        report.device = f"{gpu.name}, compute capability {gpu.capability}"
+        gpu.close()
+    if options.only:
+        measure(options.only, lab, report, options)
+    for name in [] if options.only else [n for n in names if n not in options.without]:
+        in_a_process(name, options, report)
+        report.write(options.out)  # what there is, should the time run out
     report.write(options.out)
 
 

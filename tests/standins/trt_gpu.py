@@ -129,20 +129,24 @@ class ICudaEngine:
 
 
 class IExecutionContext:
-    """Set `poison` to have the next run write where nothing is."""
+    """Counts what it holds of the GPU's memory, over all of its kind."""
+
+    blocks = 0
 
     def __init__(self, engine: ICudaEngine) -> None:
         self.engine = engine
-        self.poison = False
         self.addresses: dict[str, int] = {}
         self.scratch = [ctypes.c_uint64() for _ in range(2)]
         for memory in self.scratch:
             engine.call("cuMemAlloc_v2", ctypes.byref(memory), ctypes.c_size_t(4 * engine.inputs))
+            IExecutionContext.blocks += 1
 
     def __del__(self) -> None:
         for memory in self.scratch:  # as TensorRT does; it says what it cannot free, too
             if code := self.engine.call._library.cuMemFree_v2(memory):
                 self.engine.logger.log(Severity.ERROR, f"cuMemFree_v2: CUDA error {code}")  # noqa: G004
+            else:
+                IExecutionContext.blocks -= 1
 
     def get_tensor_shape(self, name: str) -> tuple[int, ...]:
         return self.engine.get_tensor_shape(name)
@@ -155,7 +159,7 @@ class IExecutionContext:
         engine, layers = self.engine, self.engine.network["layers"]
         chain = [self.addresses["images"]]
         chain += [self.scratch[i % 2].value for i in range(layers - 1)]
-        chain.append(16 if self.poison else self.addresses["output0"])
+        chain.append(self.addresses["output0"])
         try:
             for step in range(layers):
                 outputs = engine.outputs if step == layers - 1 else engine.inputs
