@@ -209,7 +209,7 @@ def reopened(lab: Lab, report: Report) -> None:
         used.append(used_mib(outer))
     outer.close()
     report.add("device memory left by 10 backends", used[-1] - used[0], "MiB", at_most=0)
-    report.add("blocks left by the engine's stand-in", lab.left_over(), at_most=0)
+    lab.tell_left_over(report)
 
 
 def watched(lab: Lab, report: Report) -> None:
@@ -223,16 +223,16 @@ def watched(lab: Lab, report: Report) -> None:
             slot.input.fill(value)
             backend.submit(slot)
             backend.wait(slot)
-            wrong += int((slot.outputs[0] != value * (2 if lab.standin else 1)).any())
+            wrong += int((slot.outputs[0] != lab.factor * value).any())
             backend.release(slot)
         for frame_wh in ((96, 54), (40, 60)) if "letterbox" in road else ():
-            wrong += letterboxed_wrongly(backend, Letterbox(frame_wh, lab.model.input_hw))
+            wrong += letterboxed_wrongly(lab, backend, Letterbox(frame_wh, lab.model.input_hw))
         backend.close()
     report.add("wrong answers while watched", wrong, at_most=0)
-    report.add("blocks left by the engine's stand-in", lab.left_over(), at_most=0)
+    lab.tell_left_over(report)
 
 
-def letterboxed_wrongly(backend: CudaBackend, letterbox: Letterbox) -> bool:
+def letterboxed_wrongly(lab: Lab, backend: CudaBackend, letterbox: Letterbox) -> bool:
     """Whether the engine got an input from the kernel that is not the CPU's, by a grey level."""
     width, height = letterbox.frame_wh
     bgr = np.random.default_rng(width).integers(0, 256, (height, width, 3), dtype=np.uint8)
@@ -243,7 +243,7 @@ def letterboxed_wrongly(backend: CudaBackend, letterbox: Letterbox) -> bool:
     taken = slot.take(bgr, letterbox)
     backend.submit(slot)
     backend.wait(slot)
-    out = slot.outputs[0].ravel()
+    out = slot.outputs[0].ravel() / lab.factor
     backend.release(slot)
     return taken and bool(np.abs(out - np.resize(expected, out.shape)).max() > 1.01 / 255)
 
@@ -256,14 +256,13 @@ def rss_mib() -> float:
 def endurance(lab: Lab, report: Report, frames: int) -> None:
     """Every frame is told from the others by its input; memory is looked at early and late."""
     backend = lab.backend(3)
-    factor = 2 if lab.standin else 1
     wrong, used, rss = 0, [], []
     for number in range(frames):
         slot = backend.acquire()
         slot.input.flat[0] = value = number % 1000
         backend.submit(slot)
         backend.wait(slot)
-        wrong += slot.outputs[0].flat[0] != factor * value
+        wrong += slot.outputs[0].flat[0] != lab.factor * value
         backend.release(slot)
         if number in (frames // 10, frames - 1):
             used.append(used_mib(backend._gpu))
@@ -273,7 +272,7 @@ def endurance(lab: Lab, report: Report, frames: int) -> None:
     judged = frames >= LONG
     report.add("growth of device memory", used[-1] - used[0], "MiB", 0 if judged else None)
     report.add("growth of host memory", rss[-1] - rss[0], "MiB", 2 if judged else None)
-    report.add("blocks left by the engine's stand-in", lab.left_over(), at_most=0)
+    lab.tell_left_over(report)
 
 
 def one_fault(lab: Lab) -> None:

@@ -1,6 +1,6 @@
 """Run the CUDA backend through the real pycuda; test_real_pycuda.py starts it and reads its line.
 
-Needs a libcuda whose device is the host's memory (host_libcuda.c).
+On a GPU, or a libcuda whose device is the host's memory (host_libcuda.c).
 """
 
 import ctypes
@@ -79,11 +79,19 @@ def run(runs: CudaBackend, value: int) -> bool:
     return good
 
 
-def main(zero_copy: bool) -> None:
+def left() -> dict[str, int]:
+    """What was not given back, as the libcuda of ours has counted; empty on a GPU."""
+    count = getattr(ctypes.CDLL("libcuda.so.1"), "host_libcuda_counts", None)
+    if count is None:
+        return {}
     counts = (ctypes.c_int * len(COUNTS))()
+    count(counts)
+    return dict(zip(COUNTS, counts, strict=True))
+
+
+def main(zero_copy: bool) -> None:
     result = {"good": inputs(zero_copy), "frames": frames(zero_copy)}
-    ctypes.CDLL("libcuda.so.1").host_libcuda_counts(counts)
-    print(json.dumps({**result, **dict(zip(COUNTS, counts, strict=True))}))
+    print(json.dumps({**result, **left()}))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""The true pycuda, built here without a GPU: our calls fit it, and "no device" gives our sentence.
+"""The true pycuda: our calls fit it, on a GPU if there is one, and on devices of ours.
 
-`make pycuda` builds what this needs (minutes, once); without it the tests skip.
+`make pycuda` builds it for the latter (minutes, once); without it, or a GPU, the tests skip.
 """
 
 import json
@@ -11,71 +11,46 @@ from pathlib import Path
 
 import pytest
 
-from gpu import host_kernels
+from gpu.devices import BUILT, environment, on_host
 
-ROOT = Path(__file__).parents[2]
-BUILT = ROOT / "out" / "pycuda"
-SCRIPT = str(ROOT / "tests" / "gpu" / "real_pycuda.py")
-pytestmark = pytest.mark.skipif(
-    not (BUILT / ".done").exists(), reason="the true pycuda is not built: make pycuda"
-)
+SCRIPT = str(Path(__file__).with_name("real_pycuda.py"))
 NOTHING_LEFT = dict.fromkeys(
     ("retained", "current", "blocks", "registered", "streams", "events", "graphs"), 0
 )
 
 
-# What is asked of nvcc; the letterbox itself is built by g++, see host_kernels.
-NVCC = """#!/bin/sh
-case "$*" in
-*--version*) echo "release 13.0" ;;
-*" -o "*) for last; do [ "$before" != -o ] || echo cubin >"$last"; before=$last; done ;;
-*--cubin*) echo cubin >kernel.cubin ;;
-esac
-"""
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Holds the kernel, built for the host, and an nvcc."""
-    folder = tmp_path_factory.mktemp("kernels")
-    host_kernels.build(folder)
-    (folder / "nvcc").write_text(NVCC)
-    (folder / "nvcc").chmod(0o755)
-    return folder
+    """Keeps what is compiled."""
+    return tmp_path_factory.mktemp("kernels")
 
 
-def run(libcuda: str, folder: Path, *arguments: str, **variables: str):
-    environment = {
-        **os.environ,
-        "PATH": f"{folder}:{os.environ['PATH']}",
-        "PYTHONPATH": f"{ROOT / 'daemon'}:{ROOT / 'tests'}:{BUILT / 'site'}",
-        "TMPDIR": str(folder),
-        "LD_LIBRARY_PATH": str(BUILT / libcuda),
-        "SPOTTERD_HOST_KERNELS": str(folder / "host_kernels.so"),
-        **variables,
-    }
+def run(device: dict[str, str], folder: Path, *arguments: str, **variables: str):
     return subprocess.run(
         [sys.executable, *arguments],
-        env=environment,
+        env={**os.environ, **device, **variables},
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=100,
         check=False,
     )
 
 
 @pytest.mark.parametrize("option", [[], ["--zero-copy"]])
-def test_frames_go_through_the_true_pycuda_and_leave_nothing_behind(folder, option):
-    done = run("host", folder, SCRIPT, *option)
+@pytest.mark.parametrize("device", ["gpu", "host"])
+def test_frames_go_through_the_true_pycuda_and_leave_nothing_behind(folder, device, option):
+    done = run(environment(device, folder), folder, SCRIPT, *option)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {"good": 100, "frames": 10, **NOTHING_LEFT}
+    left = NOTHING_LEFT if device == "host" else {}
+    assert json.loads(done.stdout) == {"good": 100, "frames": 10, **left}
     assert "PyCUDA WARNING" not in done.stderr
 
 
 @pytest.mark.parametrize("option", [[], ["--zero-copy"]])
 def test_a_fault_ends_in_its_sentence_and_nothing_of_the_dead_context_is_freed(folder, option):
-    done = run("host", folder, SCRIPT, *option, SPOTTERD_FAULT_AT="50")
+    host = environment("host", folder)
+    done = run(host, folder, SCRIPT, *option, SPOTTERD_FAULT_AT="50")
     assert "RestartError: The GPU failed (cuEventSynchronize" in done.stderr.splitlines()[-1]
     assert done.returncode == 1  # not a signal
     assert "PyCUDA WARNING" not in done.stderr
@@ -89,10 +64,12 @@ def test_a_fault_ends_in_its_sentence_and_nothing_of_the_dead_context_is_freed(f
     ],
 )
 def test_no_device_gives_our_sentence(tmp_path, libcuda, words):
-    done = run(libcuda, tmp_path, "-c", "from spotterd.inference.cuda import Gpu; Gpu()")
+    command = ["-c", "from spotterd.inference.cuda import Gpu; Gpu()"]
+    done = run(on_host(tmp_path, libcuda), tmp_path, *command)
     assert words in done.stderr.splitlines()[-1]
 
 
+@pytest.mark.skipif(not (BUILT / ".done").exists(), reason="not built: make pycuda")
 @pytest.mark.parametrize("arch", ["sm_87", "sm_90", "sm_110"])
 def test_nvidias_compiler_takes_the_kernel_for_orin_hopper_and_thor(arch):
     cubin = (BUILT / "cubin" / f"letterbox-{arch}.cubin").read_bytes()

@@ -85,6 +85,14 @@ def test_after_three_ends_in_a_row_the_plain_model_serves(given, monkeypatch, ca
     assert "building" not in caplog.text
 
 
+def test_a_fault_leaves_no_thread_waiting_for_results(given, monkeypatch) -> None:
+    break_the_gpu(monkeypatch)
+    daemon = Daemon(given, Notifier(lambda _: None))
+    with pytest.raises(RestartError):
+        daemon.run(limit_s=60)
+    assert daemon.left_behind == []
+
+
 def test_what_is_on_trial_is_taken_back_before_the_daemon_ends(given, monkeypatch) -> None:
     """It does not go on with the one before in this process: the GPU is lost to that, too."""
     blamed: list[str] = []

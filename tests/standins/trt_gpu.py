@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from standins.trt_parts import DataType, ILogger, Severity, TensorIOMode, nptype
 
@@ -129,9 +129,10 @@ class ICudaEngine:
 
 
 class IExecutionContext:
-    """Counts what it holds of the GPU's memory, over all of its kind."""
+    """Remembers where its kind holds memory of the GPU, and where it gave some back."""
 
-    blocks = 0
+    held: ClassVar[set[int]] = set()
+    freed: ClassVar[list[int]] = []
 
     def __init__(self, engine: ICudaEngine) -> None:
         self.engine = engine
@@ -139,14 +140,15 @@ class IExecutionContext:
         self.scratch = [ctypes.c_uint64() for _ in range(2)]
         for memory in self.scratch:
             engine.call("cuMemAlloc_v2", ctypes.byref(memory), ctypes.c_size_t(4 * engine.inputs))
-            IExecutionContext.blocks += 1
+            self.held.add(memory.value)
 
     def __del__(self) -> None:
         for memory in self.scratch:  # as TensorRT does; it says what it cannot free, too
             if code := self.engine.call._library.cuMemFree_v2(memory):
                 self.engine.logger.log(Severity.ERROR, f"cuMemFree_v2: CUDA error {code}")  # noqa: G004
             else:
-                IExecutionContext.blocks -= 1
+                self.held.discard(memory.value)
+                self.freed.append(memory.value)
 
     def get_tensor_shape(self, name: str) -> tuple[int, ...]:
         return self.engine.get_tensor_shape(name)

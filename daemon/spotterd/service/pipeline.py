@@ -225,4 +225,5 @@ class Pipeline:
 
     def _ended(self, name: str, error: Exception | None) -> None:
         if error is not None:
+            self._results.close()  # the other stage has nothing to wait for, either
             self._post(StageEnded(name, error))
