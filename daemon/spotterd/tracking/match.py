@@ -7,74 +7,101 @@ al., "Hard to Track Objects with Irregular Motions and Similar Appearances? Make
 Buffering the Matching Space" (WACV 2023), with a margin that knows how unsure the prediction is.
 """
 
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeAlias
+
 import lap
 import numpy as np
 
-from spotterd.data import Bools, Doubles, Ints
+from spotterd.tracking.motion import Box
 
 SAME_OBJECT = 0.6  # part of the smaller of two boxes from which they are one object
 
+# How alike the pairs of a row and a column are that are alike at all.
+Likeness: TypeAlias = Mapping[tuple[int, int], float]
 
-def overlap(tracks: Doubles, margin: Doubles, seen: Doubles) -> Doubles:
-    """IoU (n, m) of boxes (n, 4) and (m, 4: centre, width, height), all grown on every side.
+
+def alike(
+    rows: Sequence[Box], margins: Sequence[float], columns: Sequence[Box], least: float
+) -> Likeness:
+    """The pairs whose IoU is `least` (above 0) or more, and their IoU.
 
     Args:
-        tracks: boxes of the rows.
-        margin: (n,) pixels by which a track's box, and what it is compared with, are grown.
-        seen: boxes of the columns.
+        rows: boxes.
+        margins: pixels by which each of them, and what it is compared with, are grown.
+        columns: boxes that they are compared with.
+        least: as above.
     """
-    grow = 2.0 * margin[:, None, None]
-    wh, other_wh = tracks[:, None, 2:] + grow, seen[None, :, 2:] + grow
-    both = _shared(tracks[:, None, :2] - seen[None, :, :2], wh, other_wh)
-    return both / (_area(wh) + _area(other_wh) - both)
+    pairs = {}
+    for row, column, both, area, other in _touching(rows, margins, columns):
+        value = both / (area + other - both)
+        if value >= least:
+            pairs[row, column] = value
+    return pairs
 
 
-def repeats(boxes: Doubles) -> Bools:
-    """Marks (m,) boxes, best first, that show the same object as a better one.
+def repeats(boxes: Sequence[Box]) -> set[int]:
+    """Places of boxes, best first, that show the same object as a better one.
 
     NMS keeps boxes of different classes, and boxes that differ much in size: one object may be
     there as an airplane and, in a larger box around it, as a drone. So what counts is the shared
     part of the smaller box.
     """
-    wh = boxes[:, 2:]
-    area = _area(wh)
-    both = _shared(boxes[:, None, :2] - boxes[None, :, :2], wh[:, None], wh[None, :])
-    same = both > SAME_OBJECT * np.minimum(area[:, None], area[None, :])
-    rank = np.arange(len(boxes))
-    marks: Bools = np.logical_or.reduce(same & (rank[:, None] < rank), axis=0)
-    return marks
+    return {
+        place
+        for better, place, both, area, other in _touching(boxes, [0.0] * len(boxes), boxes)
+        if better < place and both > SAME_OBJECT * min(area, other)
+    }
 
 
-def _shared(apart: Doubles, wh: Doubles, other_wh: Doubles) -> Doubles:
-    """Area that boxes share, whose centres are `apart` (..., 2)."""
-    sides = np.minimum(np.minimum(wh, other_wh), (wh + other_wh) / 2.0 - np.abs(apart))
-    return _area(np.maximum(sides, 0.0))
+def _touching(
+    rows: Sequence[Box], margins: Sequence[float], columns: Sequence[Box]
+) -> Iterator[tuple[int, int, float, float, float]]:
+    """Row, column, shared area and the two areas of grown boxes that share something."""
+    for row, ((x, y, width, height), margin) in enumerate(zip(rows, margins, strict=True)):
+        grow = 2.0 * margin
+        wide, tall = width + grow, height + grow
+        for column, (other_x, other_y, other_width, other_height) in enumerate(columns):
+            # Written out, not called: where there are many objects, this is where the time goes.
+            other_wide = other_width + grow
+            common_x = (wide + other_wide) / 2.0 - abs(x - other_x)
+            if common_x <= 0.0:
+                continue
+            other_tall = other_height + grow
+            common_y = (tall + other_tall) / 2.0 - abs(y - other_y)
+            if common_y <= 0.0:
+                continue
+            both = min(wide, other_wide, common_x) * min(tall, other_tall, common_y)
+            yield row, column, both, wide * tall, other_wide * other_tall
 
 
-def _area(wh: Doubles) -> Doubles:
-    return wh[..., 0] * wh[..., 1]
-
-
-def assign(likeness: Doubles, least: float) -> tuple[Ints, Ints]:
-    """Rows and columns of the pairs that make the sum of likeness (n, m) largest.
-
-    Pairs below `least` are not made; a row or column is in at most one pair.
-    """
-    if 0 in likeness.shape:
-        none = np.empty(0, np.int64)
-        return none, none
-    column_of, _ = lap.lapjv(
-        1.0 - likeness, extend_cost=True, cost_limit=1.0 - least, return_cost=False
-    )
-    rows = (column_of >= 0).nonzero()[0]
-    return rows, column_of[rows].astype(np.int64)
-
-
-def common_shift(off: Doubles, tolerance: float) -> Doubles | None:
-    """How far the camera moved, (2,) pixels, if pairs moved off their predictions alike.
+def assign(likeness: Likeness, least: float) -> list[tuple[int, int]]:
+    """The pairs that make the sum of likeness largest; a row or column is in at most one.
 
     Args:
-        off: (k, 2) where each matched object is, minus where it was expected.
+        likeness: of the pairs that may be made, `least` or more.
+        least: what leaving a row and a column without each other is worth.
+    """
+    rows = {row: at for at, row in enumerate(dict.fromkeys(row for row, _ in likeness))}
+    columns = {column: at for at, column in enumerate(dict.fromkeys(c for _, c in likeness))}
+    if len(rows) == len(columns) == len(likeness):
+        return list(likeness)  # nobody wants what another one wants, as nearly always
+    cost = np.ones((len(rows), len(columns)))
+    for (row, column), value in likeness.items():
+        cost[rows[row], columns[column]] = 1.0 - value
+    column_of, _ = lap.lapjv(cost, extend_cost=True, cost_limit=1.0 - least, return_cost=False)
+    numbers = list(columns)
+    return [(row, numbers[at]) for row, at in zip(rows, column_of.tolist(), strict=True) if at >= 0]
+
+
+def common_shift(
+    off: Sequence[tuple[float, float]], tolerance: float
+) -> tuple[float, float] | None:
+    """How far the camera moved, x and y in pixels, if pairs moved off their predictions alike.
+
+    Args:
+        off: where each matched object is, minus where it was expected.
         tolerance: pixels by which a move is too small to matter.
 
     Returns:
@@ -84,9 +111,9 @@ def common_shift(off: Doubles, tolerance: float) -> Doubles | None:
     if len(off) < 2:  # noqa: PLR2004 (one object that moves is an object that moves)
         return None
     middle = len(off) // 2
-    shift: Doubles = np.sort(off, axis=0)[middle]
-    length = float(np.hypot(*shift))
+    x, y = (sorted(along)[middle] for along in zip(*off, strict=True))
+    length = math.hypot(x, y)
     if length <= tolerance:
         return None
-    spread = np.sort(np.hypot(*(off - shift).T))[middle]
-    return shift if spread < length / 2.0 else None
+    spread = sorted(math.hypot(off_x - x, off_y - y) for off_x, off_y in off)[middle]
+    return (x, y) if spread < length / 2.0 else None

@@ -4,73 +4,27 @@ Zhang et al., "ByteTrack: Multi-Object Tracking by Associating Every Detection B
 strong detections are given to tracks first, then weak ones to the tracks that are still without;
 only strong ones start tracks. Times here are seconds between captures, not counts of frames, so
 dropped frames and slow boards change nothing but the precision.
+
+Between the arrays that come in and go out there are plain numbers: for the few objects of a sky
+NumPy takes two to three times as long (docs/decisions/own-tracker.md).
 """
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import numpy as np
 
-from spotterd.data import Bools, Columns, Detections, Doubles, Ints, Tracks
-from spotterd.tracking.match import assign, common_shift, overlap, repeats
-from spotterd.tracking.motion import Motion, scale_of
+from spotterd.data import Detections, Tracks
+from spotterd.tracking.match import alike, assign, common_shift, repeats
+from spotterd.tracking.motion import Box
 from spotterd.tracking.params import Params
+from spotterd.tracking.track import Sighting, Track
 
 LEAST_OVERLAP = 0.2  # buffered IoU below which a detection is not this track
 SHAKE_REACH = 0.08  # moves of the camera looked for between two frames, in frame diagonals
 SHAKE_LEAST = 0.002  # shorter ones do not matter, in frame diagonals
 SHAKE_MEMORY_S = 1.0  # a common move that goes on for longer is taken for the objects' own
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Lives(Columns):
-    """What is known of n tracks besides their motion; the arrays are changed in place.
-
-    Attributes:
-        id: (n,) from 1, never used twice.
-        first_ns: (n,) stream time of the first sighting.
-        age_s: (n,) seconds since then, as far as time went forward.
-        seen: (n,) sighted in the last frame.
-        unseen_s: (n,) seconds since the last sighting.
-        hits: (n,) sightings.
-        score: (n,) of the last sighting.
-        scores: (n,) sum over all sightings.
-        label: (n,) class.
-        surety: (n,) by how many seconds of score 1 the label leads the vote.
-        confirmed: (n,) seen often and well enough to tell people about.
-    """
-
-    id: Ints
-    first_ns: Ints
-    age_s: Doubles
-    seen: Bools
-    unseen_s: Doubles
-    hits: Ints
-    score: Doubles
-    scores: Doubles
-    label: Ints
-    surety: Doubles
-    confirmed: Bools
-
-    @classmethod
-    def begin(cls, ids: Sequence[int], time_ns: int, score: Doubles, label: Ints) -> "Lives":
-        """Lives of tracks that begin with one sighting each."""
-        count = len(score)
-        return cls(
-            id=np.array(ids, np.int64),
-            first_ns=np.full(count, time_ns, np.int64),
-            age_s=np.zeros(count),
-            seen=np.ones(count, np.bool_),
-            unseen_s=np.zeros(count),
-            hits=np.ones(count, np.int64),
-            score=score.copy(),
-            scores=score.copy(),
-            label=label.copy(),
-            surety=np.zeros(count),
-            confirmed=np.zeros(count, np.bool_),
-        )
 
 
 class Tracker:
@@ -90,13 +44,11 @@ class Tracker:
         self._time_ns: int | None = None
         self._frame_wh = (0, 0)
         self._diagonal = 1.0
-        self.reset()
+        self._tracks: list[Track] = []
 
     def reset(self) -> None:
         """Forget all tracks, as when the camera was away; their ids are not used again."""
-        none = np.empty(0)
-        self._motion = Motion.begin(np.empty((0, 4)), self._diagonal)
-        self._lives = Lives.begin((), 0, none, none.astype(np.int64))
+        self._tracks = []
 
     def step(self, detections: Detections, time_ns: int, frame_wh: tuple[int, int]) -> Tracks:
         """Take in one frame.
@@ -111,144 +63,125 @@ class Tracker:
         if dt_s > self.params.lost_s or frame_wh != self._frame_wh:
             self._frame_wh, self._diagonal = frame_wh, math.hypot(*frame_wh)
             self.reset()
-        seen, score, label = self._sightings(detections)
-        if not (len(seen) or len(self._lives)):
+        seen = self._sightings(detections)
+        if not (seen or self._tracks):
             return Tracks.empty()
-        strong = score >= self.params.high_score
-        self._motion.predict(dt_s, self.params.agility, self._diagonal)
+        for track in self._tracks:
+            track.motion.predict(dt_s, self.params.agility, self._diagonal)
         self._follow_camera(seen)
-        rows, cols = self._associate(seen, strong)
-        self._motion.correct(rows, seen[cols], self._diagonal)
-        self._note(rows, score[cols], label[cols], dt_s)
-        self._end()
-        strong[cols] = False
-        self._begin(seen[strong], score[strong], label[strong], time_ns)
-        return self._tracks()
+        pairs = self._associate(seen)
+        for row, track in enumerate(self._tracks):
+            sighting = seen[pairs[row]] if row in pairs else None
+            track.note(sighting, dt_s, self.params, self._diagonal)
+        self._tracks = [t for t in self._tracks if t.lasts(self.params, frame_wh)]
+        self._begin(seen, set(pairs.values()), time_ns)
+        return self._told()
 
     def _elapsed(self, time_ns: int) -> float:
         before, self._time_ns = self._time_ns, time_ns
         return 0.0 if before is None else max(0, time_ns - before) / 1e9
 
-    def _sightings(self, detections: Detections) -> tuple[Doubles, Doubles, Ints]:
-        """Boxes (m, 4: centre, width, height), scores, labels; without nonsense and repeats."""
-        corners = detections.xyxy.astype(np.float64)
-        wh = corners[:, 2:] - corners[:, :2]
-        boxes = np.concatenate((corners[:, :2] + wh / 2.0, wh), axis=1)
-        score = detections.score.astype(np.float64)
-        # A model broken by quantization says NaN, which the filters would never forget.
-        sane = (wh > 0.0) & (wh < np.inf)
-        good = (sane[:, 0] & sane[:, 1] & (score >= self.params.low_score)).nonzero()[0]
-        if len(good) > 1:
-            good = good[~repeats(boxes[good])]
-        return boxes[good], score[good], detections.label[good]
+    def _sightings(self, detections: Detections) -> list[Sighting]:
+        """The detections without nonsense and repeats."""
+        found = []
+        for (left, top, right, bottom), score, label in zip(
+            detections.xyxy.tolist(),
+            detections.score.tolist(),
+            detections.label.tolist(),
+            strict=True,
+        ):
+            width, height = right - left, bottom - top
+            # A model broken by quantization says NaN, which the filters would never forget.
+            sane = 0.0 < width < math.inf and 0.0 < height < math.inf
+            if sane and score >= self.params.low_score:
+                box = Box(left + width / 2.0, top + height / 2.0, width, height)
+                found.append(Sighting(box, score, label))
+        again = repeats([sighting.box for sighting in found])
+        return [sighting for place, sighting in enumerate(found) if place not in again]
 
-    def _follow_camera(self, seen: Doubles) -> None:
+    def _follow_camera(self, seen: list[Sighting]) -> None:
         """Move all predictions along if the objects of the last frame moved off theirs alike."""
-        rows = self._recent().nonzero()[0]
-        if len(rows) < 2 or len(seen) < 2:  # noqa: PLR2004 (see common_shift)
+        expected = [track.motion.box for track in self._tracks if track.recent(self.params)]
+        if len(expected) < 2 or len(seen) < 2:  # noqa: PLR2004 (see common_shift)
             return
-        expected = self._motion.at[rows]
-        margin = np.full(len(rows), SHAKE_REACH * self._diagonal)
-        found, cols = assign(overlap(expected, margin, seen), LEAST_OVERLAP)
-        off = seen[cols, :2] - expected[found, :2]
+        reach = SHAKE_REACH * self._diagonal
+        boxes = [sighting.box for sighting in seen]
+        likeness = alike(expected, [reach] * len(expected), boxes, LEAST_OVERLAP)
+        off = [
+            (boxes[column].x - expected[row].x, boxes[column].y - expected[row].y)
+            for row, column in assign(likeness, LEAST_OVERLAP)
+        ]
         shift = common_shift(off, SHAKE_LEAST * self._diagonal)
         if shift is not None:
-            self._motion.shift(shift, SHAKE_MEMORY_S)
+            for track in self._tracks:
+                track.motion.shift(*shift, SHAKE_MEMORY_S)
 
-    def _associate(self, seen: Doubles, strong: Bools) -> tuple[Ints, Ints]:
-        """Pairs of track and detection: confirmed tracks choose first, weak ones are left last."""
-        motion, lives = self._motion, self._lives
-        unsure = np.sqrt(np.maximum(motion.var_at[:, 0], motion.var_at[:, 1]))
-        margin = self.params.reach * scale_of(motion.at, self._diagonal)[:, 0] + unsure
-        likeness = overlap(motion.at, margin, seen)
-        recent = self._recent()
-        column_of, free = np.full(len(lives), -1), np.ones(len(seen), np.bool_)
-        for who, what in (
-            (lives.confirmed, strong),
-            (~lives.confirmed, strong),
-            (recent, ~strong),
-        ):
-            rows, cols = (who & (column_of < 0)).nonzero()[0], (what & free).nonzero()[0]
-            if len(rows) and len(cols):
-                at, to = assign(likeness[rows[:, None], cols], LEAST_OVERLAP)
-                column_of[rows[at]] = cols[to]
-                free[cols[to]] = False
-        self._associate_lone(seen, strong.nonzero()[0], column_of)
-        rows = (column_of >= 0).nonzero()[0]
-        return rows, column_of[rows]
+    def _associate(self, seen: list[Sighting]) -> dict[int, int]:
+        """Which sighting is which track: confirmed ones choose first, weak ones are left last."""
+        boxes = [track.motion.box for track in self._tracks]
+        margins = [
+            self.params.reach * box.scale(self._diagonal) + track.motion.unsure
+            for box, track in zip(boxes, self._tracks, strict=True)
+        ]
+        likeness = alike(boxes, margins, [sighting.box for sighting in seen], LEAST_OVERLAP)
+        pairs: dict[int, int] = {}
+        for may in (self._confirmed_and_strong, self._tentative_and_strong, self._recent_and_weak):
+            taken = set(pairs.values())
+            free = {
+                (row, column): value
+                for (row, column), value in likeness.items()
+                if not (row in pairs or column in taken) and may(self._tracks[row], seen[column])
+            }
+            pairs.update(assign(free, LEAST_OVERLAP))
+        self._associate_lone(seen, pairs)
+        return pairs
 
-    def _associate_lone(self, seen: Doubles, strong: Ints, column_of: Ints) -> None:
+    def _confirmed_and_strong(self, track: Track, sighting: Sighting) -> bool:
+        return track.confirmed and sighting.score >= self.params.high_score
+
+    def _tentative_and_strong(self, track: Track, sighting: Sighting) -> bool:
+        return not track.confirmed and sighting.score >= self.params.high_score
+
+    def _recent_and_weak(self, track: Track, sighting: Sighting) -> bool:
+        return track.recent(self.params) and sighting.score < self.params.high_score
+
+    def _associate_lone(self, seen: list[Sighting], pairs: dict[int, int]) -> None:
         """Pair a lone object and a lone detection further off: somebody turned the camera.
 
         `common_shift` had nothing to compare its move with. It is treated as one, so that a false
         alarm, should it be one, does not throw the track.
         """
-        if len(strong) != 1 or strong[0] in column_of:
+        strong = [n for n, one in enumerate(seen) if one.score >= self.params.high_score]
+        if len(strong) != 1 or strong[0] in pairs.values():
             return
-        lone = (self._lives.confirmed & self._recent()).nonzero()[0]
-        if len(lone) == 1 and column_of[lone[0]] < 0:
-            far = np.full(1, SHAKE_REACH * self._diagonal)
-            if overlap(self._motion.at[lone], far, seen[strong]) >= LEAST_OVERLAP:
-                column_of[lone] = strong
-                self._motion.shift((seen[strong] - self._motion.at[lone])[0, :2], SHAKE_MEMORY_S)
+        lone = [
+            n for n, one in enumerate(self._tracks) if one.confirmed and one.recent(self.params)
+        ]
+        if len(lone) == 1 and lone[0] not in pairs:
+            motion, box = self._tracks[lone[0]].motion, seen[strong[0]].box
+            if alike([motion.box], [SHAKE_REACH * self._diagonal], [box], LEAST_OVERLAP):
+                pairs[lone[0]] = strong[0]
+                motion.shift(box.x - motion.x.at, box.y - motion.y.at, SHAKE_MEMORY_S)
 
-    def _recent(self) -> Bools:
-        """Tracks (n,) seen in the last frame or a moment before."""
-        return self._lives.unseen_s <= self.params.tentative_s
-
-    def _note(self, rows: Ints, score: Doubles, label: Ints, dt_s: float) -> None:
-        """Write sightings of these rows down, let them vote, and confirm who has earned it."""
-        lives, params = self._lives, self.params
-        np.add(lives.age_s, dt_s, out=lives.age_s)
-        np.add(lives.unseen_s, dt_s, out=lives.unseen_s)
-        lives.unseen_s[rows] = 0.0
-        lives.seen[:] = False
-        lives.seen[rows] = True
-        lives.hits[rows] += 1
-        lives.score[rows] = score
-        lives.scores[rows] += score
-        # Weighted majority vote after Boyer and Moore: one candidate and its lead are enough.
-        agrees = lives.label[rows] == label
-        lead = lives.surety[rows] + np.where(agrees, score, -score) * dt_s
-        lives.label[rows] = np.where(lead < 0.0, label, lives.label[rows])
-        lives.surety[rows] = np.minimum(np.abs(lead), params.label_hold_s)
-        lives.confirmed[rows] |= (
-            (lives.hits[rows] >= params.confirm_hits)
-            & (lives.age_s[rows] >= params.confirm_s)
-            & (lives.scores[rows] >= params.confirm_score * lives.hits[rows])
+    def _begin(self, seen: list[Sighting], taken: set[int], time_ns: int) -> None:
+        self._tracks += (
+            Track.begin(next(self._ids), time_ns, sighting, self._diagonal)
+            for column, sighting in enumerate(seen)
+            if column not in taken and sighting.score >= self.params.high_score
         )
 
-    def _end(self) -> None:
-        """Forget who was unseen for too long; soon, if it should be outside of the picture.
-
-        Else the next one that comes in over the same edge would be taken for it.
-        """
-        lives, params, centre = self._lives, self.params, self._motion.at[:, :2]
-        inside = (centre >= 0.0) & (centre <= self._frame_wh)
-        patient = lives.confirmed & inside[:, 0] & inside[:, 1]
-        stays = lives.unseen_s <= np.where(patient, params.lost_s, params.tentative_s)
-        if not stays.all():
-            self._lives, self._motion = lives[stays], self._motion[stays]
-
-    def _begin(self, seen: Doubles, score: Doubles, label: Ints, time_ns: int) -> None:
-        if len(seen):
-            ids = tuple(itertools.islice(self._ids, len(seen)))
-            born = Lives.begin(ids, time_ns, score, label)
-            self._lives = self._lives.joined(born)
-            self._motion = self._motion.joined(Motion.begin(seen, self._diagonal))
-
-    def _tracks(self) -> Tracks:
-        """A copy for others, clipped to the frame."""
-        at, lives = self._motion.at, self._lives
-        half = at[:, 2:] / 2.0
-        corners = np.concatenate((at[:, :2] - half, at[:, :2] + half), axis=1)
+    def _told(self) -> Tracks:
+        """The tracks for others, clipped to the frame."""
+        tracks = self._tracks
+        if not tracks:
+            return Tracks.empty()
         return Tracks(
-            id=lives.id.copy(),
-            xyxy=np.minimum(np.maximum(corners, 0.0), self._frame_wh * 2).astype(np.float32),
-            score=lives.score.astype(np.float32),
-            label=lives.label.copy(),
-            confirmed=lives.confirmed.copy(),
-            seen=lives.seen.copy(),
-            velocity=self._motion.rate[:, :2].astype(np.float32),
-            first_ns=lives.first_ns.copy(),
+            id=np.array([t.id for t in tracks], np.int64),
+            xyxy=np.array([t.motion.box.corners(self._frame_wh) for t in tracks], np.float32),
+            score=np.array([t.score for t in tracks], np.float32),
+            label=np.array([t.label for t in tracks], np.int64),
+            confirmed=np.array([t.confirmed for t in tracks], np.bool_),
+            seen=np.array([t.seen for t in tracks], np.bool_),
+            velocity=np.array([(t.motion.x.rate, t.motion.y.rate) for t in tracks], np.float32),
+            first_ns=np.array([t.first_ns for t in tracks], np.int64),
         )
