@@ -37,10 +37,21 @@ def shown(at: tuple[int, int] = (160, 120), size: int = 40, **how) -> Tracks:
     return track(at=at, size=size, **how)
 
 
-def test_the_worth_of_a_view_is_its_score_times_its_size_halved_at_the_edge() -> None:
-    tracks = shown(size=40, score=0.5).joined(shown(size=80, score=0.5))
-    tracks = tracks.joined(shown(at=(20, 120), size=40, score=0.5))
-    assert worth(tracks, WH).tolist() == pytest.approx([20, 40, 10])
+@pytest.mark.parametrize(
+    ("xyxy", "value"),
+    [
+        ((140, 100, 180, 140), 20),
+        ((120, 80, 200, 160), 40),
+        ((0, 100, 40, 140), 10),
+        ((140, 1.5, 180, 41.5), 10),
+        ((279, 100, 319, 140), 10),
+        ((140, 199, 180, 239), 10),
+    ],
+)
+def test_the_worth_of_a_view_is_its_score_times_its_size_halved_at_the_edge(
+    xyxy: tuple[float, ...], value: float
+) -> None:
+    assert worth(xyxy, 0.5, WH) == pytest.approx(value)
 
 
 @pytest.mark.parametrize("form", [np.asarray, nv12])
@@ -53,7 +64,7 @@ def test_the_album_keeps_the_nearest_and_drops_the_blurred(form) -> None:
     look(album, 3, form(craft((160, 120), 20)), shown(size=20))
     best = album.best(1)
     assert best is not None
-    assert np.array_equal(best, around(near, shown(size=40).xyxy[0]))
+    assert np.array_equal(best, around(near, shown(size=40).xyxy[0].tolist()))
 
 
 def test_the_album_does_not_hold_on_to_frames() -> None:

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from spotterd.data import Detections, Floats, Image, Pixels, Tracks, size_of
-from spotterd.events.views import worth
+from spotterd.data import Detections, Image, Pixels, Tracks, size_of
+from spotterd.events.views import Corners, worth
 from spotterd.vision.draw import draw
 from spotterd.vision.pixels import cut, scaled
 
@@ -54,17 +54,22 @@ class Album:
         self._views = {
             track: view for track, view in self._views.items() if track in self._followed
         }
-        ids = tracks.id.tolist()
+        ids, frame_wh = tracks.id.tolist(), size_of(pixels)
         self._followed = set(ids)
-        shown = (tracks.confirmed & tracks.seen).nonzero()[0].tolist()
-        rows = [row for row in shown if self._is_due(ids[row])]
-        if not rows:
-            return
-        due = tracks[np.array(rows)]
-        values = worth(due, size_of(pixels)).tolist()
-        for track, xyxy, value in zip(due.id.tolist(), due.xyxy, values, strict=True):
-            view = self._views.get(track)
-            self._views[track] = self._better(view, around(pixels, xyxy), value)
+        columns = zip(
+            ids,
+            tracks.xyxy.tolist(),
+            tracks.score.tolist(),
+            tracks.confirmed.tolist(),
+            tracks.seen.tolist(),
+            strict=True,
+        )
+        for track, xyxy, score, confirmed, seen in columns:
+            if confirmed and seen and self._is_due(track):
+                value = worth(xyxy, score, frame_wh)
+                self._views[track] = self._better(
+                    self._views.get(track), around(pixels, xyxy), value
+                )
 
     def best(self, track: int) -> Image | None:
         """The best crop of a track; None if it was never seen confirmed."""
@@ -82,10 +87,10 @@ class Album:
         return View(crop.copy(), value, self._now_s)
 
 
-def around(pixels: Pixels, xyxy: Floats) -> Image:
-    """The part of a frame that shows a box (4,) with a margin; see `cut`."""
+def around(pixels: Pixels, xyxy: Corners) -> Image:
+    """The part of a frame that shows a box with a margin; see `cut`."""
     width, height = size_of(pixels)
-    left, top, right, bottom = xyxy.tolist()
+    left, top, right, bottom = xyxy
     half = max((right - left, bottom - top, LEAST_SIDE_PX / (1 + 2 * MARGIN))) * (0.5 + MARGIN)
     x, y = (left + right) / 2, (top + bottom) / 2
     rows = slice(max(0, int(y - half)), min(height, int(y + half) + 1))

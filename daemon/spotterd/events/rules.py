@@ -1,13 +1,13 @@
 """When people are told about a track: once when it starts, when something changes, when it ends."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import time
 from typing import Literal
 
 from spotterd.data import Event, Tracks
 from spotterd.events.places import Places
 from spotterd.events.settings import Settings
-from spotterd.events.views import is_cut, worth
+from spotterd.events.views import is_cut
 from spotterd.events.watched import Sight, State, Watched
 
 
@@ -48,12 +48,12 @@ class Rules:
         if not (len(tracks) or self._watched):
             return []
         quiet = local_time is not None and self.settings.is_quiet(local_time)
-        events = list(self._ends(set(tracks.id.tolist()), time_ns))
-        self._leaving = set(tracks.id[is_cut(tracks.xyxy, frame_wh)].tolist())
-        confirmed = dict(zip(tracks.id.tolist(), tracks.confirmed.tolist(), strict=True))
-        for watched, sight in self._sightings(tracks, time_ns, frame_wh):
+        boxes = dict(zip(tracks.id.tolist(), tracks.xyxy.tolist(), strict=True))
+        events = list(self._ends(boxes, time_ns))
+        self._leaving = {track for track, xyxy in boxes.items() if is_cut(xyxy, frame_wh)}
+        for watched, sight, confirmed in self._sightings(tracks, time_ns, frame_wh):
             moved = watched.look(sight, self.settings, self._now_s)
-            if watched.state is State.WAITING and confirmed[watched.track]:
+            if watched.state is State.WAITING and confirmed:
                 events += self._start(watched, time_ns, quiet=quiet)
             elif watched.state is State.OPEN:
                 events += self._update(watched, time_ns, moved=moved)
@@ -75,29 +75,26 @@ class Rules:
 
     def _sightings(
         self, tracks: Tracks, time_ns: int, frame_wh: tuple[int, int]
-    ) -> Iterator[tuple[Watched, Sight]]:
-        seen = tracks[tracks.seen]
-        middle, size = (
-            (seen.xyxy[:, :2] + seen.xyxy[:, 2:]) / 2,
-            seen.xyxy[:, 2:] - seen.xyxy[:, :2],
-        )
+    ) -> Iterator[tuple[Watched, Sight, bool]]:
+        """Every track seen in this frame: what is remembered, what was seen, and if confirmed."""
         columns = zip(
-            seen.id.tolist(),
-            seen.first_ns.tolist(),
-            seen.label.tolist(),
-            seen.score.tolist(),
-            seen.xyxy,
-            (middle / frame_wh).tolist(),
-            (size / frame_wh).tolist(),
-            worth(seen, frame_wh).tolist(),
+            tracks.seen.tolist(),
+            tracks.id.tolist(),
+            tracks.first_ns.tolist(),
+            tracks.xyxy.tolist(),
+            tracks.score.tolist(),
+            tracks.label.tolist(),
+            tracks.confirmed.tolist(),
             strict=True,
         )
-        for track, first_ns, label, score, xyxy, (x, y), (w, h), value in columns:
-            sight = Sight(label, score, xyxy, (x, y), (w, h), value, time_ns)
+        for seen, track, first_ns, xyxy, score, label, confirmed in columns:
+            if not seen:
+                continue
+            sight = Sight.of(xyxy, score, label, frame_wh, time_ns)
             watched = self._watched.get(track)
             if watched is None:
                 watched = self._watched[track] = Watched(track, first_ns, sight)
-            yield watched, sight
+            yield watched, sight, confirmed
 
     def _start(self, watched: Watched, time_ns: int, *, quiet: bool) -> Iterator[Event]:
         sight, settings = watched.sight, self.settings
@@ -113,7 +110,7 @@ class Rules:
         elif reason := watched.news(self.settings, self._now_s, moved=moved):
             yield self._tell(watched, "update", reason, time_ns)
 
-    def _ends(self, followed: set[int], time_ns: int) -> Iterator[Event]:
+    def _ends(self, followed: Iterable[int], time_ns: int) -> Iterator[Event]:
         """Ends of the tracks that the tracker gave up."""
         for track in sorted(self._watched.keys() - followed):
             watched = self._watched.pop(track)

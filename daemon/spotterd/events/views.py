@@ -1,22 +1,26 @@
 """How well an object can be seen."""
 
-import numpy as np
-
-from spotterd.data import Bools, Doubles, Floats, Tracks
+import math
+from collections.abc import Sequence
+from typing import TypeAlias
 
 CUT = 0.5  # what a view is worth when the edge of the frame cuts it
 EDGE_PX = 2.0  # boxes nearer than this to the edge are cut by it
 
-
-def worth(tracks: Tracks, frame_wh: tuple[int, int]) -> Doubles:
-    """Worth (n,) of the views that tracks offer: score times size in pixels, halved if cut."""
-    wh = (tracks.xyxy[:, 2:] - tracks.xyxy[:, :2]).astype(np.float64)
-    value: Doubles = tracks.score.astype(np.float64) * np.sqrt(wh[:, 0] * wh[:, 1])
-    return np.where(is_cut(tracks.xyxy, frame_wh), CUT * value, value)
+# Left, top, right, bottom in pixels. Plain numbers: a picture shows a few objects, for which NumPy
+# takes several times as long (docs/speed.md).
+Corners: TypeAlias = Sequence[float]
 
 
-def is_cut(xyxy: Floats, frame_wh: tuple[int, int]) -> Bools:
-    """Which boxes (n, 4) touch the edge of the frame."""
-    touches = (xyxy[:, :2] <= EDGE_PX) | (xyxy[:, 2:] >= np.subtract(frame_wh, EDGE_PX))
-    cut: Bools = touches[:, 0] | touches[:, 1]
-    return cut
+def worth(xyxy: Corners, score: float, frame_wh: tuple[int, int]) -> float:
+    """Worth of the view that a track offers: score times size in pixels, halved if cut."""
+    left, top, right, bottom = xyxy
+    value = score * math.sqrt((right - left) * (bottom - top))
+    return CUT * value if is_cut(xyxy, frame_wh) else value
+
+
+def is_cut(xyxy: Corners, frame_wh: tuple[int, int]) -> bool:
+    """Whether a box touches the edge of the frame."""
+    left, top, right, bottom = xyxy
+    width, height = frame_wh
+    return min(left, top, width - right, height - bottom) <= EDGE_PX

@@ -3,8 +3,10 @@
 from enum import Enum
 from typing import NamedTuple
 
-from spotterd.data import Floats
+from typing_extensions import Self
+
 from spotterd.events.settings import Settings
+from spotterd.events.views import Corners, worth
 from spotterd.events.zones import Path, Point, Presence
 
 
@@ -27,11 +29,27 @@ class Sight(NamedTuple):
 
     label: int
     score: float
-    xyxy: Floats
+    xyxy: Corners
     centre: Point
     size: Point
     worth: float
     at_ns: int
+
+    @classmethod
+    def of(
+        cls, xyxy: Corners, score: float, label: int, frame_wh: tuple[int, int], at_ns: int
+    ) -> Self:
+        """A box in pixels of a frame."""
+        (left, top, right, bottom), (width, height) = xyxy, frame_wh
+        return cls(
+            label,
+            score,
+            xyxy,
+            ((left + right) / 2.0 / width, (top + bottom) / 2.0 / height),
+            ((right - left) / width, (bottom - top) / height),
+            worth(xyxy, score, frame_wh),
+            at_ns,
+        )
 
 
 class Watched:
