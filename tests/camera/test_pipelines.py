@@ -79,7 +79,7 @@ def test_without_gstreamer_the_sentence_says_what_to_install(
     gstreamer._bindings.cache_clear()
     assert not has_element("nvv4l2decoder")
     for source in ("csi:0", "gst:videotestsrc"):
-        with pytest.raises(BadInputError, match="apt-get install python3-gi"):
+        with pytest.raises(BadInputError, match="apt-get install python3-gst"):
             open_source(Camera(source=source))
     gstreamer._bindings.cache_clear()
 

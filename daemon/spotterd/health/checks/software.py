@@ -25,7 +25,8 @@ REQUIRED = (
 # What works only with the module, and how to get it.
 OPTIONAL = (
     ("systemd.journal", "log lines have no fields in the journal", "apt install python3-systemd"),
-    ("gi", "csi: and gst: cameras cannot be opened", "apt install python3-gi gir1.2-gstreamer-1.0"),
+    ("gi", "csi: and gst: cameras cannot be opened", "apt install python3-gst-1.0"),
+    ("gi.overrides._gi_gst", "such a camera's frames cost 2 ms", "apt install python3-gst-1.0"),
     ("prometheus_client", "metrics cannot be switched on", "pip install prometheus-client"),
 )
 NEEDED_FOR_TENSORRT = (
