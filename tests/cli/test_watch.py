@@ -38,8 +38,7 @@ def frame() -> Frame:
 
 def a_detection() -> bytes:
     seen = Detections(np.array([[0, 0, 20, 20]], "f4"), np.array([0.9], "f4"), np.array([0]))
-    built = build.detections(ORIGIN, frame(), seen, ["airplane"], synced=True, latency_ms=31)
-    return built.to_bytes()
+    return build.detections(ORIGIN, frame(), seen, ["airplane"], synced=True, latency_ms=31)
 
 
 def an_event() -> bytes:

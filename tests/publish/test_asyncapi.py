@@ -13,7 +13,13 @@ import yaml
 from spotterd.data import Detections, Event, Frame
 from spotterd.publish import build, topics
 from spotterd.publish.base import Moment
-from spotterd.publish.payloads import HealthPayload, InfoPayload, Payload, StatePayload
+from spotterd.publish.payloads import (
+    DetectionsPayload,
+    HealthPayload,
+    InfoPayload,
+    Payload,
+    StatePayload,
+)
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "docs" / "asyncapi.yaml"
@@ -65,7 +71,9 @@ SEEN = Detections(np.array([[0, 0, 20, 20]], "f4"), np.array([0.9], "f4"), np.ar
         StatePayload(**ORIGIN.stamp(NOW), state="building", progress=0.5),
         HealthPayload(**ORIGIN.stamp(NOW), uptime_s=1, fps=0, dropped=0),
         build.camera_status(ORIGIN, NOW, "north", "online", reason="", since_ns=0),
-        build.detections(ORIGIN, FRAME, SEEN, ["airplane"], synced=True, latency_ms=31),
+        DetectionsPayload.model_validate_json(
+            build.detections(ORIGIN, FRAME, SEEN, ["airplane"], synced=True, latency_ms=31)
+        ),
         build.event(
             ORIGIN, 1, HAPPENED, build.Timeline.of(FRAME, synced=True), engine=None, latency_ms=3
         ),

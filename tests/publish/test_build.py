@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from spotterd.data import Detections, Event, Frame, Tracks
 from spotterd.publish import build
 from spotterd.publish.base import Message, Moment
-from spotterd.publish.payloads import EventPayload
+from spotterd.publish.payloads import DetectionsPayload, EventPayload
 from spotterd.publish.topics import Topics, split
 
 ORIGIN = build.Origin("roof-1", "b3f1a2c4")
@@ -53,7 +53,7 @@ def test_times_are_cut_to_milliseconds(wall_ns: int, text: str) -> None:
 
 def test_a_frame_of_tracks() -> None:
     built = build.detections(ORIGIN, FRAME, tracks(1), LABELS, synced=False, latency_ms=31.44)
-    assert json.loads(built.to_bytes()) == {
+    assert json.loads(built) == {
         "schema": "spotter.detections/1",
         "node": "roof-1",
         "boot": "b3f1a2c4",
@@ -73,16 +73,21 @@ def test_a_frame_of_tracks() -> None:
 def test_a_frame_without_a_tracker() -> None:
     seen = Detections(np.array([[0, 0, 200, 100]], "f4"), np.array([1], "f4"), np.array([1]))
     built = build.detections(ORIGIN, FRAME, seen, LABELS, synced=True, latency_ms=1)
-    row = json.loads(built.to_bytes())["detections"][0]
+    row = json.loads(built)["detections"][0]
     assert row == {"label": "bird", "score": 1, "box_xywhn": [0.5, 0.5, 1, 1], "track": None}
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_the_bytes_of_a_frame_are_those_of_its_model(count: int) -> None:
+    built = build.detections(ORIGIN, FRAME, tracks(count), LABELS, synced=True, latency_ms=1.26)
+    assert DetectionsPayload.model_validate_json(built, strict=True).to_bytes() == built
 
 
 def test_a_frame_costs_less_than_a_tenth_of_a_millisecond() -> None:
     seen = tracks(5)
 
     def once() -> bytes:
-        built = build.detections(ORIGIN, FRAME, seen, LABELS, synced=True, latency_ms=31)
-        return built.to_bytes()
+        return build.detections(ORIGIN, FRAME, seen, LABELS, synced=True, latency_ms=31)
 
     # CPU time of this thread, the best of many short runs: other work on the machine is not ours.
     best_s = min(timeit.repeat(once, timer=time.thread_time, number=20, repeat=50)) / 20

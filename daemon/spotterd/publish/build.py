@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, Literal
 
-import numpy as np
 from pydantic import ValidationError
+from pydantic_core import to_json
 
-from spotterd.data import Detections, Event, Floats, Frame, Tracks
+from spotterd.data import Detections, Event, Frame, Tracks
 from spotterd.publish.base import Message, Moment
 from spotterd.publish.payloads import (
     BoxXywhn,
@@ -21,13 +22,19 @@ from spotterd.publish.payloads import (
 )
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 (UTC; text without an offset, to put a Z behind)
+_DETECTIONS = DetectionsPayload.model_fields["schema_"].default
 
 
 def utc(wall_ns: int) -> Utc:
     """Nanoseconds since 1970 as text, e.g. `2026-11-23T10:37:49.812Z` (cut, not rounded)."""
-    # Whole milliseconds as an integer: a float of seconds would lose one now and then.
-    moment = _EPOCH + timedelta(milliseconds=wall_ns // 1_000_000)
-    return moment.isoformat(timespec="milliseconds") + "Z"
+    # Integers: a float of seconds would lose a millisecond now and then.
+    wall_s, ns = divmod(wall_ns, 1_000_000_000)
+    return f"{_whole_second(wall_s)}.{ns // 1_000_000:03}Z"
+
+
+@lru_cache(maxsize=8)
+def _whole_second(wall_s: int) -> str:
+    return (_EPOCH + timedelta(seconds=wall_s)).isoformat()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,23 +81,33 @@ def detections(
     *,
     synced: bool,
     latency_ms: float,
-) -> DetectionsPayload:
-    """One frame's objects: tracks seen in it where there is a tracker, else bare detections."""
-    # Validation is left out: this runs for every frame, from arrays that were checked before.
+) -> bytes:
+    """One frame's objects: tracks seen in it where there is a tracker, else bare detections.
+
+    The bytes of a `DetectionsPayload`, without one: this runs for every frame, and a model would
+    be another 0.06 ms.
+    """
     ids = seen.id.tolist() if isinstance(seen, Tracks) else [None] * len(seen)
-    width, height = frame.size_wh
-    boxes = _xywhn(seen.xyxy, width, height)
-    rows = zip(boxes, seen.score.tolist(), seen.label.tolist(), ids, strict=True)
-    return DetectionsPayload.model_construct(
-        **origin.stamp(Moment(frame.wall_ns, frame.captured_ns, synced)),
-        camera=frame.camera,
-        seq=frame.seq,
-        frame_wh=(width, height),
-        latency_ms=round(latency_ms, 1),
-        detections=tuple(
-            Detection(label=labels[label], score=round(score, 3), box_xywhn=box, track=track)
-            for box, score, label, track in rows
-        ),
+    rows = zip(seen.xyxy.tolist(), seen.score.tolist(), seen.label.tolist(), ids, strict=True)
+    frame_wh = frame.size_wh
+    return to_json(
+        {
+            "schema": _DETECTIONS,
+            **origin.stamp(Moment(frame.wall_ns, frame.captured_ns, synced)),
+            "camera": frame.camera,
+            "seq": frame.seq,
+            "frame_wh": frame_wh,
+            "latency_ms": round(latency_ms, 1),
+            "detections": [
+                Detection(
+                    label=labels[label],
+                    score=round(score, 3),
+                    box_xywhn=_xywhn(xyxy, frame_wh),
+                    track=track,
+                )
+                for xyxy, score, label, track in rows
+            ],
+        }
     )
 
 
@@ -181,9 +198,12 @@ def as_replayed(message: Message) -> Message:
     return replace(message, payload=message.payload.removesuffix(fresh) + replayed)
 
 
-def _xywhn(xyxy: Floats, width: int, height: int) -> list[BoxXywhn]:
+def _xywhn(xyxy: Sequence[float], frame_wh: tuple[int, int]) -> BoxXywhn:
     """Corners in pixels as centre and size in 0..1, to a hundred-thousandth."""
-    # float64, so that a rounded number is also short as text.
-    low, high = xyxy[:, :2].astype(np.float64), xyxy[:, 2:].astype(np.float64)
-    boxes = np.hstack(((low + high) / 2, high - low)) / (width, height, width, height)
-    return [(x, y, w, h) for x, y, w, h in boxes.round(5).tolist()]
+    (left, top, right, bottom), (width, height) = xyxy, frame_wh
+    return (
+        round((left + right) / 2 / width, 5),
+        round((top + bottom) / 2 / height, 5),
+        round((right - left) / width, 5),
+        round((bottom - top) / height, 5),
+    )

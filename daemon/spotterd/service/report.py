@@ -204,7 +204,7 @@ class Report:
             synced=synced,
             latency_ms=(time.monotonic_ns() - frame.captured_ns) / 1e6,
         )
-        self._link.send(Message(self.topics.detections(frame.camera), payload.to_bytes()))
+        self._link.send(Message(self.topics.detections(frame.camera), payload))
 
     def frame(self, frame: Frame, seen: Tracks, labels: tuple[str, ...]) -> None:
         """A finished frame, for people who look at the local page right now."""

@@ -8,7 +8,7 @@ from queue import SimpleQueue
 from spotterd.builder.harvest import Harvest
 from spotterd.camera.clips import ClipRecorder
 from spotterd.config.schema import Config
-from spotterd.data import Event, Frame, Image, Ints, Tracks
+from spotterd.data import Event, Frame, Image, Tracks
 from spotterd.events.pictures import Album, jpeg, whole
 from spotterd.events.rules import Rules
 from spotterd.events.settings import Settings
@@ -61,7 +61,7 @@ class View:
         self._clips = ClipRecorder(state_dir() / "clips" / name, clips) if clips.enabled else None
         self._silent_ns = int(config.cameras[name].stall_timeout_s * 1e9)
         self._ids: frozenset[int] = frozenset()
-        self._count: Counter[str] = Counter()
+        self._confirmed: list[int] = []  # their labels, as they were told
         self._last: tuple[Timeline, int, int] | None = None  # with stream_ns, and when that was
         self._synced = False
         self._ask_clock_ns = 0
@@ -76,10 +76,12 @@ class View:
             self._synced, self._ask_clock_ns = clock_synced(), now_ns + ASK_CLOCK_NS
         timeline = Timeline.of(frame, synced=self._synced)
         self._last = timeline, frame.stream_ns, now_ns
-        seen = tracks[tracks.seen]
+        seen = tracks.sighted
         self._tell_detections(frame, seen, timeline)
         self._report.frame(frame, seen, self._labels)
-        self._tell_count(tracks.label[tracks.confirmed])
+        flags = zip(tracks.label.tolist(), tracks.confirmed.tolist(), strict=True)
+        confirmed = sorted(label for label, is_confirmed in flags if is_confirmed)
+        self._tell_count(confirmed)
         self._album.look(tracks, frame.pixels, frame.stream_ns)
         local = datetime.now().astimezone().time() if self._rules.settings.quiet else None
         if self._clips is not None:
@@ -91,8 +93,7 @@ class View:
                 if self._clips is not None:
                     clip = event_id(self._report.origin, self._name, event.track)
                     self._clips.event(clip, event.start_ns)
-        confirmed = bool(tracks.confirmed.any())
-        self._harvest.offer(frame.pixels, had_craft=confirmed, now_ns=now_ns)
+        self._harvest.offer(frame.pixels, had_craft=bool(confirmed), now_ns=now_ns)
         if self._asked is not None:
             self._tell_snapshot(frame, tracks)
             self._asked.put("")
@@ -126,7 +127,7 @@ class View:
         for event in self._rules.close(reason, stream_ns):
             self._report.event(event, timeline, self._best(event))
         self._tracker.reset()
-        self._tell_count(Tracks.empty().label)
+        self._tell_count([])
         self._last = None
 
     def end(self) -> None:
@@ -146,11 +147,10 @@ class View:
         if (wanted == "all" and ids) or (wanted == "changes" and changed):
             self._report.detections(frame, seen, self._labels, synced=timeline.synced)
 
-    def _tell_count(self, confirmed: Ints) -> None:
-        count = Counter(self._labels[index] for index in confirmed.tolist())
-        if count != self._count:
-            self._count = count
-            self._report.count(self._name, count)
+    def _tell_count(self, confirmed: list[int]) -> None:
+        if confirmed != self._confirmed:
+            self._confirmed = confirmed
+            self._report.count(self._name, Counter(self._labels[label] for label in confirmed))
 
     def _best(self, event: Event) -> bytes | None:
         crop = self._album.best(event.track)
