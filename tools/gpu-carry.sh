@@ -1,5 +1,5 @@
 #!/bin/bash
-# What a bare GPU machine without a network needs for tools/gpu-measure.sh, into FOLDER (about 6 MB).
+# What a bare GPU machine without a network needs for tools/gpu-measure.sh, into FOLDER (about 7 MB).
 # usage: gpu-carry.sh FOLDER [PYTHON VERSION there, default 3.12]
 set -euo pipefail
 folder=$(realpath -m "$1"); version=${2:-3.12}
@@ -20,6 +20,7 @@ fetch() {
 # pydantic names the one core that it fits.
 fetch pydantic
 core=$(unzip -p "$folder"/pydantic-*.whl '*/METADATA' | sed -n 's/^Requires-Dist: pydantic-core==/==/p')
-fetch "pydantic-core$core" annotated-types typing-extensions typing-inspection pyyaml \
+fetch "pydantic-core$core" annotated-types typing-extensions typing-inspection paho-mqtt \
   mako markupsafe platformdirs pytools siphash24 setuptools
+fetch lapx==0.5.11 # a newer one is 4 MB
 du -sh "$folder"

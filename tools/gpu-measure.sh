@@ -1,15 +1,24 @@
 #!/bin/bash
 # Measure the GPU path on this machine (an NVIDIA GPU, its driver, CUDA 12 or 13 with nvcc, a Python
-# with NumPy, OpenCV, ONNX and ONNX Runtime). Nothing is installed outside /tmp.
-# usage: gpu-measure.sh WHEELS OUT       WHEELS: of gpu-carry.sh       at most 9 minutes
+# with NumPy, OpenCV, ONNX, ONNX Runtime, typer, psutil and pytest). Nothing is installed outside /tmp.
+# usage: gpu-measure.sh WHEELS OUT [PART...]      WHEELS: of gpu-carry.sh      PART: all, if none is named
+#   setup      compiles pycuda, once (a minute)
+#   times      latency, overlap, copies, kernel: wants the GPU for itself (150 s at most)
+#   endurance  100,000 frames (80 s): wants it for itself, too, as it watches the GPU's memory
+#   watched    compute-sanitizer's memcheck and initcheck (150 s at most)
+#   tests      tests/gpu, with faults of the GPU under the whole daemon (170 s at most)
+# The last two may run beside other work on the GPU. In OUT: gpu.md (each figure beside its limit),
+# latency/latency.md, faults/gpu.md, and logs.
 set -euo pipefail
-wheels=$(realpath "$1"); out=$(realpath -m "$2"); root=$(cd "$(dirname "$0")/.." && pwd)
-cuda=${CUDA_HOME:-/usr/local/cuda}; python=${PYTHON:-python3}; site=/tmp/spotterd-site
+wheels=$(realpath "$1"); out=$(realpath -m "$2"); root=$(cd "$(dirname "$0")/.." && pwd); shift 2
+parts=${*:-setup times endurance watched tests}
+cuda=${CUDA_HOME:-/usr/local/cuda}; python=${PYTHON:-python3}; site=${SPOTTERD_SITE:-/tmp/spotterd-site}
 export PATH=$cuda/bin:$PATH PYTHONUNBUFFERED=1
 mkdir -p "$out"
-{ nvidia-smi; nvcc --version; "$python" --version; } | tee "$out/machine.txt"
 
-if [ ! -d "$site/pycuda" ]; then
+setup() {
+  exec 9>"$site.lock"; flock 9 # another part may be at it
+  [ -d "$site/pycuda" ] && return
   pip() { "$python" -m pip install --quiet --no-index --no-deps --no-compile --no-cache-dir --upgrade --target "$site" "$@"; }
   pip "$wheels"/*.whl
   mkdir -p /tmp/pycuda-src && tar xf "$wheels"/pycuda-*.tar.gz -C /tmp/pycuda-src --strip-components=1
@@ -20,18 +29,45 @@ if [ ! -d "$site/pycuda" ]; then
   # Without --no-as-needed libcuda can be dropped, and the module loads without a driver.
   LDFLAGS='-Wl,--no-as-needed' PYTHONPATH=$site "$python" -m pip install --quiet --no-index --no-deps \
     --no-build-isolation --target "$site" . >"$out/pycuda.log" 2>&1 || { tail -5 "$out/pycuda.log"; exit 1; }
-fi
+}
 
+measure() { "$python" tests/gpu/measure.py "$@"; }
+
+# A part that runs out of time does not cost the others; what it has found by then is there.
+times() { timeout 140 "$python" tests/gpu/measure.py --without faults endurance --out "$out" || true; }
+
+endurance() { timeout 150 "$python" tests/gpu/measure.py --only endurance --out "$out/endurance" || true; }
+
+# No access out of bounds, nothing read that was not written, nothing left allocated. Few frames and
+# small kernels: the tools look at every access. What has to be compiled is compiled before.
+watched() {
+  measure --only watched --small --out "$out/unwatched" || true
+  look() { # TOOL MEASUREMENT OPTION...
+    local tool=$1 name=$1-$2 leaks=; shift
+    [ "$tool" = memcheck ] && leaks='--leak-check full'
+    # shellcheck disable=SC2086
+    timeout 150 compute-sanitizer --tool "$tool" $leaks --log-file "$out/$name.log" "$python" \
+      tests/gpu/measure.py --out "$out/$name" --only "$@" >"$out/$name.out" 2>&1 || echo "$name: status $?"
+  }
+  look initcheck watched --small &
+  look memcheck watched --small &
+  look memcheck reopened --small & # eleven engines in one context
+  look memcheck endurance --frames 50 &
+  wait
+  tail -n 3 "$out"/*check*.log || true
+}
+
+tests() {
+  measure --only faults --out "$out/faults" || true
+  timeout 150 "$python" -m pytest -q -rPs -p no:cacheprovider tests/gpu >"$out/tests.log" 2>&1 || true
+  grep -E '^(fault [0-9]|[0-9]+ (passed|failed)|FAILED|SKIPPED)' "$out/tests.log" || tail -n 5 "$out/tests.log"
+}
+
+{ date; nvidia-smi; nvcc --version; "$python" --version; } >"$out/machine-$(date +%H%M%S).txt" 2>&1 || true
+( setup )
 cd "$root"
 export PYTHONPATH=$root/daemon:$root/tests:$site
-# The limits leave 70 s for compiling pycuda; a part that runs out of time does not cost the others.
-timeout 260 "$python" tests/gpu/measure.py --out "$out" 2>&1 | tee "$out/measure.log" || true
-# The same way, watched: no access out of bounds, nothing read that was not written, nothing left
-# allocated. Few frames: the tools look at every access, and initcheck is the slowest by far.
-watched() {
-  timeout 95 compute-sanitizer --tool "$1" --log-file "$out/sanitizer-$1.log" "${@:3}" "$python" \
-    tests/gpu/measure.py --only endurance --frames "$2" --out "$out/sanitizer-$1" || true
-  tail -n 3 "$out/sanitizer-$1.log" || true
-}
-watched memcheck 50 --leak-check full
-watched initcheck 5
+for part in $parts; do
+  [ "$part" = setup ] || "$part" 2>&1 | tee -a "$out/$part.log"
+done
+nvidia-smi >"$out/machine-$(date +%H%M%S)-end.txt" 2>&1 || true

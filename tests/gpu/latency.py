@@ -76,14 +76,14 @@ class Manner:
 MANNERS = (
     Manner("as it is, 1 slot", 5000, slots=1, stamped=False, judged=True),
     Manner("as it is, 2 slots", 5000, stamped=False, judged=True),
-    Manner("8 ms of compute", 700, stamped=False, board=True, judged=True),
+    Manner("8 ms of compute", 500, stamped=False, board=True, judged=True),
     Manner("stamped", 5000),
     Manner("stamped, no processor sleeps", 5000, awake=True),
     Manner("stamped, real-time priority", 5000, first=True),
     Manner("stamped, a core spins", 5000, spins=True),
-    Manner("stamped, 30 frames/s", 500, rate=30.0),
-    Manner("stamped, 8 ms of compute", 700, board=True),
-    Manner("stamped, 8 ms of compute, 30 frames/s", 300, board=True, rate=30.0),
+    Manner("stamped, 30 frames/s", 360, rate=30.0),
+    Manner("stamped, 8 ms of compute", 500, board=True),
+    Manner("stamped, 8 ms of compute, 30 frames/s", 240, board=True, rate=30.0),
 )
 
 

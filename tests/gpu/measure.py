@@ -25,12 +25,14 @@ import numpy as np
 from gpu.lab import Lab, Report, median_ms, pipelined
 from gpu.latency import latency
 from gpu.poison import poison
+from spotterd.data import Pixels
 from spotterd.errors import RestartError
 from spotterd.inference.cuda import Gpu
 from spotterd.inference.cuda_backend import CudaBackend
 from spotterd.inference.cuda_slots import Binding, Lane
 from spotterd.inference.preprocess import CudaFrameSlot, GpuLetterbox, taps
 from spotterd.vision.letterbox import Letterbox
+from spotterd.vision.pixels import as_bgr
 
 LONG = 10_000  # frames; before, memory still grows by what is loaded lazily, and is not judged
 FAULT_S = 1.0  # from a fault to the sentence
@@ -114,26 +116,39 @@ def recorded_ms(gpu: Gpu, stream: Any, queue: Callable[[int], None], times: int)
     return took
 
 
-def kernel_of(lab: Lab, report: Report, letterbox: Letterbox) -> None:
-    """The letterbox kernel against a device copy of as many bytes, and against the CPU."""
-    width, height = letterbox.frame_wh
-    bgr = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    out = np.empty((1, 3, *letterbox.input_hw), np.float32)
+def noise(frame_wh: tuple[int, int], *, nv12: bool) -> Pixels:
+    """A frame of random bytes, as cameras give it."""
+    width, height = frame_wh
+    shape = (height * 3 // 2, width) if nv12 else (height, width, 3)
+    return np.random.default_rng(width).integers(0, 256, shape, dtype=np.uint8)
+
+
+def touched_bytes(letterbox: Letterbox, *, nv12: bool) -> int:
+    """Of a frame: whole rows, as that is how memory is read."""
     rows = taps(letterbox)[1]
-    touched = len(np.unique(rows[rows[:, 0] >= 0, :2])) * width * 3 + out.nbytes
+    luma = np.unique(rows[rows[:, 0] >= 0, :2])
+    a_row = letterbox.frame_wh[0] * (1 if nv12 else 3)
+    return (len(luma) + (len(np.unique(luma // 2)) if nv12 else 0)) * a_row
+
+
+def kernel_of(lab: Lab, report: Report, letterbox: Letterbox, *, nv12: bool) -> None:
+    """The letterbox kernel against a device copy of as many bytes, and against the CPU."""
+    pixels = noise(letterbox.frame_wh, nv12=nv12)
+    out = np.empty((1, 3, *letterbox.input_hw), np.float32)
+    touched = touched_bytes(letterbox, nv12=nv12) + out.nbytes
     many = -(-lab.cache_bytes // touched)
     with Gpu() as gpu:
         drv, binding = gpu.drv, Binding("in", out.shape, out.dtype, is_input=True)
         gpu_letterbox = GpuLetterbox(gpu, lab.folder, binding)
         stream = drv.Stream(1)
-        frames = [drv.mem_alloc(bgr.nbytes) for _ in range(many)]
+        frames = [drv.mem_alloc(pixels.nbytes) for _ in range(many)]
         outs = [drv.mem_alloc(out.nbytes) for _ in range(many)]
         both = [drv.mem_alloc(touched) for _ in range(many)]
-        drv.memcpy_htod(frames[0], bgr)
+        drv.memcpy_htod(frames[0], pixels)
 
         def letterboxed(i: int) -> None:
             frame, to = int(frames[i % many]), int(outs[i % many])
-            gpu_letterbox.queue(frame, letterbox, to, stream)
+            gpu_letterbox.queue(frame, letterbox, to, stream, nv12=nv12)
 
         def copied(i: int) -> None:
             memory, half = int(both[i % many]), touched // 2
@@ -149,10 +164,11 @@ def kernel_of(lab: Lab, report: Report, letterbox: Letterbox) -> None:
         gpu_letterbox.close()
     gpu.close()
     expected = np.empty_like(out)
-    letterbox.fill(bgr, expected)
-    error = float(np.abs(out - expected).max()) * 255
-    cpu = median_ms(lambda: letterbox.fill(bgr, expected, padded=True))
-    name = f"letterbox of {width}x{height}"
+    letterbox.fill(as_bgr(pixels), expected)
+    error = round(float(np.abs(out - expected).max()) * 255, 3)
+    cpu = median_ms(lambda: letterbox.fill(pixels, expected, padded=True))
+    width, height = letterbox.frame_wh
+    name = f"letterbox of {width}x{height} {'NV12' if nv12 else 'BGR'}"
     report.add(f"{name}: device copy of its bytes / kernel", copy / took, at_least=0.7)
     report.add(f"{name}: kernel", took * 1e3, "us")
     report.add(f"{name}: CPU / kernel", cpu / took)
@@ -160,8 +176,9 @@ def kernel_of(lab: Lab, report: Report, letterbox: Letterbox) -> None:
 
 
 def kernel(lab: Lab, report: Report) -> None:
-    for frame_wh in ((1920, 1080), (3840, 2160)):
-        kernel_of(lab, report, Letterbox(frame_wh, (640, 640)))
+    for nv12 in (False, True):
+        for frame_wh in ((192, 108),) if lab.standin else ((1920, 1080), (3840, 2160)):
+            kernel_of(lab, report, Letterbox(frame_wh, (640, 640)), nv12=nv12)
 
 
 def letterboxes(lab: Lab, report: Report) -> None:
@@ -226,21 +243,24 @@ def watched(lab: Lab, report: Report) -> None:
             wrong += int((slot.outputs[0] != lab.factor * value).any())
             backend.release(slot)
         for frame_wh in ((96, 54), (40, 60)) if "letterbox" in road else ():
-            wrong += letterboxed_wrongly(lab, backend, Letterbox(frame_wh, lab.model.input_hw))
+            letterbox = Letterbox(frame_wh, lab.model.input_hw)
+            for nv12 in (False, True):
+                pixels = noise(frame_wh, nv12=nv12)
+                wrong += letterboxed_wrongly(lab, backend, letterbox, pixels)
         backend.close()
     report.add("wrong answers while watched", wrong, at_most=0)
     lab.tell_left_over(report)
 
 
-def letterboxed_wrongly(lab: Lab, backend: CudaBackend, letterbox: Letterbox) -> bool:
+def letterboxed_wrongly(
+    lab: Lab, backend: CudaBackend, letterbox: Letterbox, pixels: Pixels
+) -> bool:
     """Whether the engine got an input from the kernel that is not the CPU's, by a grey level."""
-    width, height = letterbox.frame_wh
-    bgr = np.random.default_rng(width).integers(0, 256, (height, width, 3), dtype=np.uint8)
     expected = np.empty((1, 3, *letterbox.input_hw), np.float32)
-    letterbox.fill(bgr, expected)
+    letterbox.fill(as_bgr(pixels), expected)
     slot = backend.acquire()
     assert isinstance(slot, CudaFrameSlot)
-    taken = slot.take(bgr, letterbox)
+    taken = slot.take(pixels, letterbox)
     backend.submit(slot)
     backend.wait(slot)
     out = slot.outputs[0].ravel() / lab.factor
@@ -307,14 +327,14 @@ def faults(lab: Lab, report: Report) -> None:
 
 
 MEASUREMENTS: dict[str, Callable[[Lab, Report], None]] = {
+    "host": host,
+    "reopened": reopened,
     "overlap": overlap,
     "copies": copies,
     "graphs": graphs,
     "zero-copy": zero_copy,
     "kernel": kernel,
     "letterboxes": letterboxes,
-    "host": host,
-    "reopened": reopened,
     "faults": faults,
 }
 
