@@ -16,12 +16,14 @@ from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
 from training import augment, labels
-from training.data import LARGE, Album, Scene, around, background
-from training.sprites import Sprites
+from training.data import LARGE, Album, Scene, around, background, mistaken
+from training.sprites import THING, Sprites
 
 CLASS_SHARE = (0.33, 0.25, 0.24, 0.18)
 CLASS_SHARE_LARGE = (0.6, 0.14, 0.13, 0.13)
 """By class, for scenes above data.LARGE pixels: only airplanes are seen that large here."""
+THINGS_SHARE = 0.25
+"""Of all scenes, those with an everyday thing pasted in that is no craft."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ class Shape:
 
 Batch = tuple[Tensor, Tensor, Tensor]
 """Pictures BxSxSx3 uint8, boxes BxMx5 (class, x1 y1 x2 y2; class -1 pads), ignored regions BxJx4
-(empty ones pad); M and J are at least 1."""
+(empty ones pad); M and J are multiples of ROWS, so that there are few different shapes."""
+ROWS = 8
 
 
 def compose(album: Album, sprites: Sprites | None, rng: np.random.Generator, side: int) -> Scene:
@@ -46,7 +49,8 @@ def compose(album: Album, sprites: Sprites | None, rng: np.random.Generator, sid
         scene = around(album, rng, int(rng.choice(4, p=classes)), side)
         pastes = int(rng.choice((0, 1, 2), p=(0.45, 0.35, 0.2)))
     elif draw < 0.7:
-        scene = background(album, rng, side)
+        mined = album.alarms and rng.random() < 0.5
+        scene = (mistaken if mined else background)(album, rng, side)
         pastes = 0
     else:
         real = rng.random() < 0.45
@@ -54,6 +58,8 @@ def compose(album: Album, sprites: Sprites | None, rng: np.random.Generator, sid
         pastes = int(rng.choice((0, 1, 2, 3, 5), p=(0.05, 0.2, 0.3, 0.25, 0.2)))
     if not scene.image.flags.writeable:
         scene.image = scene.image.copy()
+    if sprites is not None and rng.random() < THINGS_SHARE:
+        sprites.paste(scene, rng, THING)
     for _ in range(pastes):
         cls = int(rng.choice(4, p=CLASS_SHARE))
         if sprites is not None and rng.random() < 0.7:
@@ -83,9 +89,9 @@ def targets(scene: Scene) -> tuple[Tensor, Tensor]:
 
 def padded(rows: list[Tensor], value: float) -> Tensor:
     """Stack BxMxC from B tensors of up to M rows of C, the rest filled with `value`."""
-    out = torch.full(
-        (len(rows), max(1, *map(len, rows)), rows[0].shape[1]), value, dtype=rows[0].dtype
-    )
+    most = max(1, *map(len, rows))
+    shape = (len(rows), -(-most // ROWS) * ROWS, rows[0].shape[1])
+    out = torch.full(shape, value, dtype=rows[0].dtype)
     for row, some in zip(out, rows, strict=True):
         row[: len(some)] = some
     return out

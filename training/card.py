@@ -159,7 +159,7 @@ def speed(model: Path, side: int, threads: int = 2) -> float:
 
 
 def tables(results: dict[str, dict[str, Any]]) -> str:
-    """Lay reports out as Markdown: one block a model (FP32, INT8)."""
+    """Lay reports out as Markdown, one block each."""
     lines: list[str] = []
     for name, r in results.items():
         lines += [f"**{name}**, score threshold {r['threshold']}", ""]
@@ -196,33 +196,22 @@ def _row(*cells: object) -> str:
     return "| " + " | ".join(str(c) for c in cells) + " |"
 
 
-def write(  # noqa: PLR0917 - a card's ingredients
-    model: Path,
-    small: Path | None,
-    int8: Path | None,
-    data: Path,
-    log: Path | None,
-    out: Path,
-    threshold: float,
-) -> str:
-    """Evaluate at 640 and, with a model of free size, at 416; write tables, curves, sheets."""
+def write(model: Path, data: Path, log: Path | None, out: Path, threshold: float) -> str:
+    """Evaluate at 640 and at 416; write tables, curves, sheets."""
     out.mkdir(parents=True, exist_ok=True)
     if log:
         curves(log, out / "curves.png")
     results = {}
-    jobs = [("FP32", model, 640)]
-    jobs += [("FP32", small, 416)] if small else []
-    jobs += [("INT8", int8, 640)] if int8 else []
-    for name, path, side in jobs:
-        cases = [case for case, _ in run(open_model(path), data, side)]
-        results[f"{name} at {side}"] = report(cases, threshold)
+    for side in (640, 416):
+        cases = [case for case, _ in run(open_model(model), data, side)]
+        results[f"at {side}"] = report(cases, threshold)
         if len(results) == 1:
             images = data / "images"
             sheet(misses(cases, threshold), images, out / "misses.jpg", of_truth=True)
             sheet(alarms(cases, threshold), images, out / "alarms.jpg", of_truth=False)
     words = tables(results)
-    for name, path, side in jobs:
-        words += f"\n- {name} at {side}: {speed(path, side):.1f} ms on 2 threads"
+    for side in (640, 416):
+        words += f"\n- at {side}: {speed(model, side):.1f} ms on 2 threads"
     (out / "tables.md").write_text(words + "\n")
     (out / "results.json").write_text(json.dumps(results, indent=1))
     return words
@@ -232,14 +221,12 @@ def main() -> None:
     """Write pictures and tables."""
     parser = argparse.ArgumentParser(prog="training.card", description=__doc__)
     parser.add_argument("model", type=Path)
-    parser.add_argument("--int8", type=Path)
-    parser.add_argument("--dynamic", type=Path, help="the same model with a free input size")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--log", type=Path, help="log.csv of the run")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--threshold", type=float, default=0.35)
     args = parser.parse_args()
-    print(write(args.model, args.dynamic, args.int8, args.data, args.log, args.out, args.threshold))
+    print(write(args.model, args.data, args.log, args.out, args.threshold))
 
 
 if __name__ == "__main__":

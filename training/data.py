@@ -21,12 +21,33 @@ from training import labels
 from training.labels import Floats
 
 Image = NDArray[np.uint8]
+CORRECTIONS = Path(__file__).with_name("corrections")
+"""What the data set's labels lack, found by eye: see corrections.py."""
 PHOTOGRAPHS, PHOTOGRAPHS_LARGE = 0.3, 0.7
 """Share of a class's scenes cut from Caltech and COCO pictures, where it occurs in them; more in
 large scenes, because large craft fit nowhere else."""
 LARGE = 400
 GREY = 114
 """Letterbox padding; crops that run over a picture's edge are filled with it too."""
+
+
+def corrected(coco: dict[str, Any], split: str) -> dict[str, Any]:
+    """Add to a split's annotations what they lack (see corrections.py)."""
+    path = CORRECTIONS / f"{split}.json"
+    lacking = json.loads(path.read_text())
+    for entry in coco["images"]:
+        extra = lacking.get(entry["file_name"], {})
+        entry |= {key: extra.get(key, []) for key in ("ignored", "alarms")}
+        for cls, *bbox in extra.get("boxes", []):
+            note = {"id": len(coco["annotations"]) + 1, "image_id": entry["id"], "iscrowd": 0}
+            note |= {"category_id": cls, "bbox": bbox, "area": bbox[2] * bbox[3]}
+            coco["annotations"].append(note)
+    return coco
+
+
+def _corners(xywh: list[list[float]]) -> Floats:
+    boxes = np.array(xywh, np.float32).reshape(-1, 4)
+    return np.concatenate((boxes[:, :2], boxes[:, :2] + boxes[:, 2:]), 1)
 
 
 @dataclass
@@ -41,6 +62,10 @@ class Picture:
     classes: NDArray[np.int64]
     xyxy: Floats
     """Boxes around the object itself (the clips' margin taken off), Nx4 in the picture's pixels."""
+    ignored: Floats
+    """Regions where something may be that nobody could name, xyxy Jx4."""
+    alarms: Floats
+    """What an earlier network took for a craft and is none, xyxy Ax4."""
 
     @property
     def from_clip(self) -> bool:
@@ -71,7 +96,7 @@ class Album:
 
     def __init__(self, root: Path, split: str, cache: Path) -> None:
         self.root = root
-        coco: dict[str, Any] = json.loads((root / f"{split}.json").read_text())
+        coco: dict[str, Any] = corrected(json.loads((root / f"{split}.json").read_text()), split)
         self.pictures = self._index(coco)
         self.pixels = self._open(cache / f"{split}.rgb")
         self.by_class: list[dict[str, list[tuple[int, int]]]] = [{} for _ in labels.NAMES]
@@ -84,6 +109,10 @@ class Album:
         self.landscapes = [
             n for n, p in enumerate(self.pictures) if p.from_clip and "BIRD" not in p.clip
         ]
+        self.alarms: dict[str, list[int]] = {}
+        for number, picture in enumerate(self.pictures):
+            if len(picture.alarms):
+                self.alarms.setdefault(picture.clip, []).append(number)
 
     @staticmethod
     def _index(coco: dict[str, Any]) -> list[Picture]:
@@ -93,8 +122,7 @@ class Album:
         pictures, offset = [], 0
         for entry in coco["images"]:
             notes = boxes.get(entry["id"], [])
-            xywh = np.array([n["bbox"] for n in notes], np.float32).reshape(-1, 4)
-            xyxy = np.concatenate((xywh[:, :2], xywh[:, :2] + xywh[:, 2:]), 1)
+            xyxy = _corners([n["bbox"] for n in notes])
             name = entry["file_name"]
             # Caltech pictures are alike: a hundred count as one clip. A COCO one is its own.
             group = name[:-6] if name.startswith("caltech") else name
@@ -107,6 +135,8 @@ class Album:
                     entry.get("clip") or group,
                     np.array([n["category_id"] for n in notes], np.int64),
                     labels.tight(xyxy) if name.startswith("V_") else xyxy,
+                    _corners(entry.get("ignored", [])),
+                    _corners(entry.get("alarms", [])),
                 )
             )
             offset += entry["height"] * entry["width"] * 3
@@ -188,6 +218,10 @@ def crop(  # noqa: PLR0917 - a window is five numbers
             scene.add(int(cls), (cx1, cy1, cx2, cy2), share)
         else:
             scene.ignored.append((cx1 - 8, cy1 - 8, cx2 + 8, cy2 + 8))
+    for region in (picture.ignored - np.array([x, y, x, y], np.float32)) * scale:
+        x1, y1, x2, y2 = (float(v) for v in region.clip(0, side))
+        if x2 > x1 and y2 > y1:
+            scene.ignored.append((x1, y1, x2, y2))
     return scene
 
 
@@ -228,6 +262,19 @@ def around(album: Album, rng: np.random.Generator, cls: int, side: int) -> Scene
     return crop(
         album, number, place(x1, x2, picture.width), place(y1, y2, picture.height), scale, side
     )
+
+
+def mistaken(album: Album, rng: np.random.Generator, side: int) -> Scene:
+    """Cut a scene around something that an earlier network took for a craft, clips drawn evenly."""
+    clips = list(album.alarms)
+    group = album.alarms[clips[rng.integers(len(clips))]]
+    number = group[rng.integers(len(group))]
+    alarms = album.pictures[number].alarms
+    x1, y1, x2, y2 = alarms[rng.integers(len(alarms))]
+    scale = float(np.exp(rng.uniform(np.log(0.5), np.log(1.8))))
+    span = side / scale
+    x, y = np.array((x1 + x2, y1 + y2)) / 2 - rng.uniform(0.1, 0.9, 2) * span
+    return crop(album, number, float(x), float(y), scale, side)
 
 
 def background(album: Album, rng: np.random.Generator, side: int) -> Scene:

@@ -126,11 +126,12 @@ def losses(levels: list[tuple[Tensor, Tensor]], truth: Tensor, ignored: Tensor) 
     hit = owner >= 0
     index = owner.clamp(min=0)
     classes = truth[..., 0].long().clamp(min=0).gather(1, index)
-    wanted = torch.zeros_like(logits).scatter_(2, classes[..., None], (target * hit)[..., None])
-    mine = truth[..., 1:].gather(1, index[..., None].expand(-1, -1, 4))[hit]
-    weight = target[hit]
-    apart = 1 - iou_pairs(boxes[hit], mine, complete=True)
-    far = 1 - wasserstein(boxes[hit], mine)
+    # All anchors, most of them with weight zero: shapes that never change can be recorded.
+    mine = truth[..., 1:].gather(1, index[..., None].expand(-1, -1, 4))
+    weight = target * hit
+    wanted = torch.zeros_like(logits).scatter_(2, classes[..., None], weight[..., None])
+    apart = 1 - iou_pairs(boxes, mine, complete=True)
+    far = 1 - wasserstein(boxes, mine)
     box_sum = ((BOX_WEIGHT * apart + WASSERSTEIN_WEIGHT * far) * weight).sum()
     # On an object every class counts in full, or the classes stay undecided; elsewhere only what
     # the network believes in costs much.

@@ -3,12 +3,15 @@
 `--aircraft` is the folder `AI/Aircraft` of Debian's `flightgear-data-ai` (GPL-2+, about 100 types
 as AC3D files). It is used for rendering while training only; neither the models nor the pictures
 are passed on. Without it airplanes are left to the photographs, while helicopters, drones and
-birds are built from numbers (mesh.py).
+birds are built from numbers (mesh.py). `--stamps` is the folder of Debian's
+`tuxpaint-stamps-default` (GPL-2, cut-out photographs), used in the same way: its birds as birds,
+everything else as things that are no craft.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -17,9 +20,12 @@ import numpy as np
 from training import labels
 from training.data import Image
 from training.mesh import Mesh, Rng, bird, drone, helicopter, paint, read_ac3d
+from training.sprites import THING
 
 SIDE = 256
 OVERSAMPLE = 2
+BIRD_SIDE, BIRD_LEANS, THING_SIDE = 160, 4, 96
+_FLYING_THINGS = ("flight", "plane", "copter", "rocket", "shuttle", "kite", "bird.", "symbols")
 _SKIP = ("balloon", "ferry", "bluebird", "lights", "spaceshuttle")
 
 
@@ -132,21 +138,49 @@ def airplanes(folder: Path) -> list[Path]:
     return [p for p in best.values() if p.stat().st_size > 20_000]
 
 
-def bank(aircraft: Path | None, out: Path, each: int, seed: int = 7) -> None:
-    """Render about `each` sprites a class into an .npz file."""
+def stamps(folder: Path, rng: Rng) -> Iterator[tuple[Image, np.ndarray, int]]:
+    """Give cut-out photographs as sprites: each bird leaning in some ways, each thing once."""
+    for path in sorted(folder.rglob("*.png")):
+        name = str(path.relative_to(folder)).lower()
+        picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        if picture is None or picture.ndim < 3 or picture.shape[2] < 4:
+            continue
+        if "cartoon" in name or any(w in name for w in _FLYING_THINGS):
+            continue
+        bird = name.startswith("animals/birds/")
+        scale = min(1.0, (BIRD_SIDE if bird else THING_SIDE) / max(picture.shape[:2]))
+        small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        for angle in rng.uniform(-35, 35, BIRD_LEANS) if bird else (0.0,):
+            h, w = small.shape[:2]
+            turned = cv2.getRotationMatrix2D((w / 2, h / 2), float(angle), 0.8 if bird else 1.0)
+            leant = cv2.warpAffine(small, turned, (w, h), flags=cv2.INTER_AREA)
+            rows, columns = np.nonzero(leant[..., 3] > 60)
+            if len(rows) >= 40:
+                box = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+                sprite = cv2.cvtColor(leant, cv2.COLOR_BGRA2RGBA)
+                yield sprite, np.array(box, np.float32), labels.BIRD if bird else THING
+
+
+def bank(
+    aircraft: Path | None, out: Path, each: int, seed: int = 7, photographs: Path | None = None
+) -> None:
+    """Render about `each` sprites a class into an .npz file, and add cut-out photographs."""
     rng = np.random.default_rng(seed)
     codes: list[np.ndarray] = []
     boxes: list[np.ndarray] = []
     classes: list[int] = []
 
-    def keep(mesh: Mesh, cls: int) -> None:
+    def keep(sprite: Image, box: np.ndarray, cls: int) -> None:
+        boxes.append(box)
+        colours = cv2.cvtColor(sprite, cv2.COLOR_RGBA2BGRA)
+        _, code = cv2.imencode(".webp", colours, [cv2.IMWRITE_WEBP_QUALITY, 88])
+        codes.append(code.ravel())
+        classes.append(cls)
+
+    def draw(mesh: Mesh, cls: int) -> None:
         made = render(mesh, rng, cls)
         if made is not None:
-            sprite, box = made
-            boxes.append(box)
-            _, code = cv2.imencode(".png", cv2.cvtColor(sprite, cv2.COLOR_RGBA2BGRA))
-            codes.append(code.ravel())
-            classes.append(cls)
+            keep(*made, cls)
 
     files = airplanes(aircraft) if aircraft else []
     for path in files:
@@ -158,10 +192,12 @@ def bank(aircraft: Path | None, out: Path, each: int, seed: int = 7) -> None:
         if len(mesh.faces) < 50:  # an empty shell
             continue
         for _ in range(max(1, each // len(files))):
-            keep(mesh, labels.AIRPLANE)
+            draw(mesh, labels.AIRPLANE)
     for cls, build in ((labels.HELICOPTER, helicopter), (labels.DRONE, drone), (labels.BIRD, bird)):
         for _ in range(each):
-            keep(build(rng), cls)
+            draw(build(rng), cls)
+    for sprite, box, cls in stamps(photographs, rng) if photographs else ():
+        keep(sprite, box, cls)
     part = out.with_name(out.name + ".part.npz")
     np.savez(
         part,
@@ -177,11 +213,12 @@ def main() -> None:
     """Render the bank."""
     parser = argparse.ArgumentParser(prog="training.render", description=__doc__)
     parser.add_argument("--aircraft", type=Path, help="AI/Aircraft of flightgear-data-ai")
+    parser.add_argument("--stamps", type=Path, help="stamps of tuxpaint-stamps-default")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--each", type=int, default=700, help="sprites a class")
     parser.add_argument("--seed", type=int, default=7)
     args = parser.parse_args()
-    bank(args.aircraft, args.out, args.each, args.seed)
+    bank(args.aircraft, args.out, args.each, args.seed, args.stamps)
 
 
 if __name__ == "__main__":

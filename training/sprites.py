@@ -11,9 +11,12 @@ from training.augment import Rng, free
 from training.data import Image, Scene
 from training.labels import BIRD
 
+THING = 4
+"""In a bank, behind the classes: everyday things, pasted without a label."""
+
 
 class Sprites:
-    """Rendered craft: PNG-coded RGBA pictures by class, with their tight boxes."""
+    """Rendered craft: WebP-coded RGBA pictures by class, with their tight boxes."""
 
     def __init__(self, path: Path) -> None:
         bank = np.load(path)
@@ -21,7 +24,7 @@ class Sprites:
         ends = np.cumsum(bank["lengths"])
         self.spans = list(zip(ends - bank["lengths"], ends, strict=True))
         self.boxes = bank["boxes"]
-        self.by_class = [np.flatnonzero(bank["classes"] == c) for c in range(4)]
+        self.by_class = [np.flatnonzero(bank["classes"] == c) for c in range(THING + 1)]
 
     def load(self, number: int) -> Image:
         """Give one sprite HxWx4 (RGB and opacity)."""
@@ -32,7 +35,7 @@ class Sprites:
     def paste(self, scene: Scene, rng: Rng, cls: int) -> None:
         """Put a craft somewhere free into a scene, hazed and blurred as distance does."""
         side = scene.image.shape[0]
-        if not len(self.by_class[cls]):  # rendered without AC3D models: no airplanes
+        if not len(self.by_class[cls]):  # made without AC3D models, or without stamps
             return
         number = int(rng.choice(self.by_class[cls]))
         sprite, box = self.load(number), self.boxes[number]
@@ -76,6 +79,8 @@ class Sprites:
         scene.image[y : y + h + 2 * pad, x : x + w + 2 * pad] = np.clip(
             region * (1 - opacity * strength) + painted * strength, 0, 255
         ).astype(np.uint8)
+        if cls == THING:
+            return
         if cls != BIRD and air.mean() < 60 and rng.random() < 0.7:
             self._lamps(scene, rng, x + pad, y + pad, w, h)
         bx = box * scale + pad

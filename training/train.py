@@ -6,7 +6,7 @@ import copy
 import csv
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,15 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from training.batches import Batch, Batches, Shape
-from training.loss import losses
+from training.data import Album
+from training.loss import Losses, losses
 from training.net import Sky
 from training.warm import from_onnx
 
 CPU_SHAPES = [Shape(96, 80, 0.35), Shape(160, 36, 0.25), Shape(416, 6, 0.15), Shape(640, 3, 0.25)]
 """Equal work a batch, and small: a slow machine needs many steps more than exact ones."""
 GPU_SHAPES = [Shape(256, 128, 0.35), Shape(416, 48, 0.3), Shape(640, 24, 0.35)]
-LOG_EVERY = 10
+LOG_EVERY = 50
 KEPT = 600
 """Batches that an `Echo` remembers: about 18 GB of a GPU's memory at the shapes above."""
 
@@ -42,15 +43,15 @@ class Plan:
     rate: float = 1.5e-3
     decay: float = 0.05
     warm_up: int = 300
-    average: float = 0.999
+    average: float = 0.9995
     echo: int = 1
     """Steps made of each batch; above 1, with mirroring and changed light (see Echo)."""
     seed: int = 20
     workers: int = 2
     threads: int = 2
     sprites: Path | None = None
-    start: Path | None = None
-    """Weights to start from (a .pt or .onnx of this recipe), with a fresh schedule."""
+    start: tuple[Path, ...] = ()
+    """Weights to start from, one of each size (.pt or .onnx of this recipe): a fresh schedule."""
     resume: bool = False
     freeze_stem: bool = False
     """Leave the layers down to stride 4 as they are: a third less work a step."""
@@ -138,23 +139,66 @@ def save(path: Path, state: dict[str, Any]) -> None:
     part.replace(path)
 
 
+class Recorded:
+    """A step recorded once for each shape of batch and replayed: a CUDA graph.
+
+    Launched one by one, the kernels of a small network take Python ten times as long as the GPU.
+    The step must not look at any tensor's values, and whoever reads what it gives must do so
+    before the next call.
+    """
+
+    def __init__(self, step: Callable[[Batch], Losses]) -> None:
+        self.step, self.pool = step, torch.cuda.graph_pool_handle()
+        self.made: dict[tuple[torch.Size, ...], tuple[torch.cuda.CUDAGraph, Batch, Losses]] = {}
+
+    def __call__(self, batch: Batch) -> Losses:
+        """Make one step."""
+        shapes = tuple(t.shape for t in batch)
+        if shapes not in self.made:
+            self.made[shapes] = self._record(batch)
+        graph, inputs, out = self.made[shapes]
+        for mine, theirs in zip(inputs, batch, strict=True):
+            mine.copy_(theirs)
+        graph.replay()
+        return out
+
+    def _record(self, batch: Batch) -> tuple[torch.cuda.CUDAGraph, Batch, Losses]:
+        x, truth, ignored = (t.clone() for t in batch)
+        inputs = (x, truth, ignored)
+        now, aside = torch.cuda.current_stream(), torch.cuda.Stream()
+        aside.wait_stream(now)
+        with torch.cuda.stream(aside):
+            for _ in range(3):  # choose algorithms, allocate the optimizer's state
+                self.step(inputs)
+        now.wait_stream(aside)
+        graph = torch.cuda.CUDAGraph()
+        # Other threads (the loader's pinning one) may use CUDA meanwhile.
+        with torch.cuda.graph(graph, pool=self.pool, capture_error_mode="thread_local"):
+            out = self.step(inputs)
+        return graph, inputs, out
+
+
 class Learner:
     """One network being trained: its optimizer, running average, log and checkpoint."""
 
     def __init__(self, plan: Plan, size: str, device: torch.device) -> None:
         self.plan, self.size, self.step = plan, size, 0
         net = Sky(size)
-        if plan.start and plan.start.suffix == ".onnx":
-            net = from_onnx(plan.start, size, _scenes(plan, 8))
-        elif plan.start:
-            state = torch.load(plan.start, map_location="cpu", weights_only=True)
+        start = dict(zip(plan.sizes, plan.start, strict=False)).get(size)
+        if start and start.suffix == ".onnx":
+            net = from_onnx(start, size, _scenes(plan, 8))
+        elif start:
+            state = torch.load(start, map_location="cpu", weights_only=True)
             net.load_state_dict(state["weights"])
         self.net = net.to(device, memory_format=torch.channels_last).train()
         self.net.stem.requires_grad_(not plan.freeze_stem)
         self.average = Average(self.net, plan.average)
+        cuda = device.type == "cuda"
+        self.rate = torch.tensor(plan.rate, device=device)
         self.optimizer = torch.optim.AdamW(
-            groups(self.net, plan), lr=plan.rate, betas=(0.9, 0.99), fused=device.type == "cuda"
+            groups(self.net, plan), lr=self.rate, betas=(0.9, 0.99), fused=cuda, capturable=cuda
         )
+        self.make_step = Recorded(self._step) if cuda else self._step
         self.checkpoint = plan.out / f"sky-{size}.checkpoint.pt"
         self.weights = plan.out / f"sky-{size}.weights.pt"
         self.log = plan.out / f"sky-{size}.csv"
@@ -168,26 +212,33 @@ class Learner:
         self.average.net.load_state_dict(state["average"])
         self.average.steps = self.step = state["step"]
         self.optimizer.load_state_dict(state["optimizer"])
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate  # loading made a copy
         return float(state["spent"])
 
-    def learn(self, x: Tensor, batch: Batch, progress: float) -> None:
-        """Make one step on a batch whose pictures are `x`; log every tenth."""
-        rate = rate_at(self.plan, self.step, progress)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        with torch.autocast(x.device.type, torch.bfloat16):
-            levels = self.net(x)
-        loss = losses(levels, *batch[1:])
+    def _step(self, batch: Batch) -> Losses:
+        x, truth, ignored = batch
         self.optimizer.zero_grad(set_to_none=True)
+        # No cache of converted weights: a recorded step must convert them each time.
+        with torch.autocast(x.device.type, torch.bfloat16, cache_enabled=False):
+            levels = self.net(x)
+        loss = losses(levels, truth, ignored)
         loss.total.backward()
         nn.utils.clip_grad_norm_(self.net.parameters(), 10.0)
         self.optimizer.step()
+        return loss
+
+    def learn(self, batch: Batch, progress: float) -> None:
+        """Make one step on a batch whose pictures are the network's input; log now and then."""
+        self.rate.fill_(rate_at(self.plan, self.step, progress))
+        loss = self.make_step(batch)
         self.average.update()
         self.step += 1
         if self.step % LOG_EVERY == 0:
             parts = [f"{float(v.detach()):.4f}" for v in (loss.total, loss.score, loss.box)]
             spent = f"{progress * self.plan.hours:.4f}"
-            row = [self.step, spent, f"{rate:.2e}", *parts, int(loss.positives), x.shape[-1]]
+            rate, side = f"{float(self.rate):.2e}", batch[0].shape[-1]
+            row = [self.step, spent, rate, *parts, int(loss.positives), side]
             with self.log.open("a", newline="") as file:
                 csv.writer(file).writerow(row)
 
@@ -211,9 +262,11 @@ def train(plan: Plan) -> list[Path]:
     plan.out.mkdir(parents=True, exist_ok=True)
     learners = [Learner(plan, size, device) for size in plan.sizes]
     spent = max([learner.resume(device) for learner in learners] if plan.resume else [0.0])
+    cache = plan.out.parent / "cache"
+    Album(plan.data, "train", cache)  # decoded once, before every worker would do it
     batches = Batches(
         plan.data,
-        plan.out.parent / "cache",
+        cache,
         plan.sprites,
         GPU_SHAPES if device.type == "cuda" else CPU_SHAPES,
         seed=plan.seed,
@@ -237,9 +290,9 @@ def train(plan: Plan) -> list[Path]:
         if progress >= 1:
             break
         for batch in echo(fresh):
-            x = to_input(batch[0])
+            ready = (to_input(batch[0]), *batch[1:])
             for learner in learners:
-                learner.learn(x, batch, progress)
+                learner.learn(ready, progress)
         if time.monotonic() - saved > plan.save_every_s:
             saved = time.monotonic()
             for learner in learners:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="the recipe needs torch (training/requirements.txt)")
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from training import batches, labels, loss, mesh, net, render  # noqa: E402 - needs the path above
+from training import batches, data, labels, loss, mesh, net, render  # noqa: E402 - needs the path above
 
 
 def test_exported_network_gives_boxes_and_scores_for_every_anchor():
@@ -41,6 +42,46 @@ def test_a_tiny_box_still_gets_an_anchor():
     got = loss.losses(levels, truth, torch.zeros(2, 1, 4))
     assert got.positives >= 1
     assert torch.isfinite(got.total)
+
+
+def test_padding_rows_and_anchors_without_an_object_teach_no_box():
+    levels = net.Sky("n")(torch.rand(1, 3, 64, 64))
+    box = torch.tensor([[2.0, 30.0, 30.0, 34.0, 33.0]])
+    short, padded = box[None], batches.padded([box], -1)
+    assert padded.shape == (1, batches.ROWS, 5)
+    none = torch.zeros(1, 1, 4)
+    one, other = loss.losses(levels, short, none), loss.losses(levels, padded, none)
+    torch.testing.assert_close(one.total, other.total)
+    empty = loss.losses(levels, batches.padded([torch.zeros(0, 5)], -1), none)
+    assert empty.box == 0
+
+
+def test_corrections_add_boxes_and_name_regions(tmp_path, monkeypatch):
+    monkeypatch.setattr(data, "CORRECTIONS", tmp_path)
+    lacking = {"a.jpg": {"boxes": [[3, 1, 2, 30, 20]], "ignored": [[5, 5, 9, 9]]}}
+    (tmp_path / "val.json").write_text(json.dumps(lacking))
+    images = [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "b.jpg"}]
+    coco = data.corrected({"images": images, "annotations": []}, "val")
+    assert coco["annotations"] == [
+        {
+            "id": 1,
+            "image_id": 1,
+            "iscrowd": 0,
+            "category_id": 3,
+            "bbox": [1, 2, 30, 20],
+            "area": 600,
+        }
+    ]
+    assert coco["images"][0]["ignored"] == [[5, 5, 9, 9]]
+    assert coco["images"][1]["alarms"] == []
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_the_corrections_are_boxes_in_pictures(split):
+    for name, entry in json.loads((data.CORRECTIONS / f"{split}.json").read_text()).items():
+        assert name.endswith(".jpg")
+        assert set(entry) <= {"boxes", "ignored", "alarms"}
+        assert all(box[0] in range(4) and len(box) == 5 for box in entry.get("boxes", []))
 
 
 def test_the_margin_is_the_clips_for_small_craft_and_thin_for_large_ones():
