@@ -1,5 +1,5 @@
 #!/bin/bash
-# What a bare GPU machine without a network needs for tools/gpu-measure.sh, into FOLDER (about 7 MB).
+# What a bare GPU machine without a network needs for tools/gpu-measure.sh, into FOLDER (about 8 MB).
 # usage: gpu-carry.sh FOLDER [PYTHON VERSION there, default 3.12]
 set -euo pipefail
 folder=$(realpath -m "$1"); version=${2:-3.12}
