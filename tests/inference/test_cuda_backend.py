@@ -88,6 +88,10 @@ def test_runs_follow_one_another_since_they_share_scratch_memory(backend, device
     assert overlapped == []
 
 
+def test_no_run_reads_memory_that_nobody_has_written(backend):
+    assert pycuda_driver.counts["htod"] == backend.slots  # each slot's first run is at the opening
+
+
 def test_acquire_waits_for_a_release_by_another_thread(backend):
     slots = [backend.acquire() for _ in range(3)]
     got = []

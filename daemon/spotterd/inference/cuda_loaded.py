@@ -138,6 +138,7 @@ class Loaded:
     def _start(self, lane: Lane) -> None:
         """A first run, since engines initialise lazily, which no graph can record."""
         enqueue = partial(self._engine.enqueue, lane.addresses, lane.stream.handle)
+        lane.copy_in()  # an empty picture, not whatever the memory held
         enqueue()
         lane.stream.synchronize()
         try:
