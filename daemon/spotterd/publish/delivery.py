@@ -82,7 +82,7 @@ class Delivery:
         """The broker answered: it has the message, or does not want it."""
         sent = self._sent.pop(ack.mid, None)
         if sent is None:
-            return  # of QoS 0: paho tells that it left
+            return  # nothing that we sent
         if ack.refusal and sent.row and ack.code in MENDABLE:
             # Nothing is lost by a wrong ACL: the row stays, and is offered again later.
             self._pausing = True

@@ -73,7 +73,8 @@ class Outbox:
         """The next rows that are safe (or as safe as can be) and not taken since `rewind`."""
         with self._changed:
             rows = self._shelf.take(most)
-            self._changed.notify_all()
+            if rows:  # the link asks at every turn, nearly always for nothing
+                self._changed.notify_all()
             return rows
 
     def rewind(self) -> int:
