@@ -51,10 +51,12 @@ class Head:
 
 def anchor_free(output: Floats, score: float) -> Detections:
     """YOLOv8: (4+C, N), centre and size in pixels, class scores."""
-    scores = output[4:]
-    best = scores.max(axis=0)
+    best = output[4:].max(axis=0)
     at = (best >= score).nonzero()[0]
-    return Detections(corners(output[:4, at].T), best[at], scores[:, at].argmax(axis=0))
+    if not len(at):  # most of the sky, most of the time: leave before more code is touched
+        return Detections.empty()
+    found = output[:, at]
+    return Detections(corners(found[:4].T), best[at], found[4:].argmax(axis=0))
 
 
 def transposed(output: Floats, score: float) -> Detections:
