@@ -17,6 +17,7 @@ LOOK_EVERY_S = 0.2  # a second frame of the same moment shows nothing new
 BETTER = 1.1  # a view must be so many times better to be worth a copy
 QUALITIES = (90, 80, 65, 50)  # of JPEG, tried in turn before the picture is made smaller
 SMALLER = 0.7
+SEES_EVERY_PIXEL = 0.4  # scale down to which bilinear, of two pixels a side, skips hardly any
 SMALLEST_PX = 16
 
 
@@ -116,7 +117,7 @@ def whole(pixels: Pixels, tracks: Tracks, labels: tuple[str, ...], max_width: in
     width, height = size_of(pixels)
     scale = min(1.0, max_width / width)
     size = (round(width * scale), max(1, round(height * scale)))
-    copy = scaled(pixels, size, cv2.INTER_AREA)
+    copy = scaled(pixels, size, _kernel(scale))
     shown = tracks[tracks.confirmed & tracks.seen]
     best_first = shown[np.argsort(-shown.score)]
     boxes = (best_first.xyxy * scale).astype(np.float32)
@@ -136,4 +137,9 @@ def jpeg(bgr: Image, max_bytes: int) -> bytes:
                 return encoded
         if min(bgr.shape[:2]) * SMALLER < SMALLEST_PX:
             return encoded
-        bgr = cv2.resize(bgr, None, fx=SMALLER, fy=SMALLER, interpolation=cv2.INTER_AREA)
+        bgr = cv2.resize(bgr, None, fx=SMALLER, fy=SMALLER, interpolation=_kernel(SMALLER))
+
+
+def _kernel(scale: float) -> int:
+    """OpenCV's interpolation; the exact one takes 14 ms for a full HD picture, bilinear 3."""
+    return cv2.INTER_LINEAR if scale >= SEES_EVERY_PIXEL else cv2.INTER_AREA
