@@ -71,7 +71,7 @@ def test_pixels_are_rgb_0_to_1_where_they_belong_and_grey_elsewhere(wh) -> None:
 # Grey levels by which the tensor may differ, mean and at the 99.9th percentile: NV12 is scaled
 # before it is converted. A camera's noise and a JPEG's blocks are several times that.
 @pytest.mark.parametrize(
-    ("wh", "mean", "most"), [((1920, 1080), 0.15, 5), ((1280, 720), 0.15, 5), ((640, 512), 0, 0)]
+    ("wh", "mean", "most"), [((1920, 1080), 0.1, 2), ((1280, 720), 0.1, 2), ((640, 512), 0, 0)]
 )
 def test_the_tensor_of_nv12_is_that_of_its_bgr(wh, mean: float, most: float) -> None:
     box, levels = Letterbox(wh, (512, 640)), []
@@ -95,7 +95,7 @@ def test_every_geometry_of_nv12_fills_the_whole_input(half_wh, input_hw, luma: i
     box = Letterbox((width, height), input_hw)
     box.fill(pixels, out)
     box.fill(as_bgr(pixels), wanted)
-    assert (out == wanted).all()
+    assert np.abs(out - wanted).max() * 255 < 1.01
 
 
 def test_yolox_wants_bgr_0_to_255_in_the_upper_left() -> None:

@@ -51,14 +51,18 @@ def test_a_part_is_that_part_of_the_whole(width: int, height: int, data: st.Data
 
 @HOWS
 @settings(max_examples=60)
-@given(wh=st.tuples(EVEN, EVEN), to=ANY, colour=st.tuples(*[st.integers(0, 255)] * 3))
+@given(
+    wh=st.tuples(EVEN, EVEN),
+    to=ANY,
+    colour=st.tuples(st.integers(16, 255), *[st.integers(0, 255)] * 2),
+)
 def test_no_geometry_changes_a_plain_colour(how: int, wh, to, colour) -> None:
     pixels = np.empty((wh[1] * 3 // 2, wh[0]), np.uint8)
     pixels[: wh[1]] = colour[0]
     pixels[wh[1] :, ::2], pixels[wh[1] :, 1::2] = colour[1:]
     small = scaled(pixels, to, how)
     assert small.shape == (to[1], to[0], 3)
-    assert (small == as_bgr(pixels)[0, 0]).all()
+    assert np.abs(small - as_bgr(pixels)[0, 0].astype(int)).max() <= 1
 
 
 @HOWS
@@ -68,8 +72,8 @@ def test_scaled_planes_look_as_the_scaled_picture(how: int, to) -> None:
         pixels = nv12(picture)
         wanted = cv2.resize(as_bgr(pixels), to, interpolation=how).astype(int)
         off = np.abs(scaled(pixels, to, how) - wanted)
-        assert off.mean() < 1
-        assert np.percentile(off, 99) < 8
+        assert off.mean() < 0.5
+        assert np.percentile(off, 99.9) <= 3
 
 
 @given(wh=st.tuples(EVEN, EVEN), to=ANY)

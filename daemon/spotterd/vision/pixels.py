@@ -1,14 +1,19 @@
 """Pictures as cameras give them, BGR or NV12, for those who look at them as BGR.
 
 Nobody needs the whole of a large NV12 picture as BGR: what is shown is small, and a crop is a part.
-So the planes are scaled or cut first, and what is left of them is converted. Where nothing is
-scaled the pixels are those of OpenCV's conversion of the whole (BT.601, limited range).
+So the planes are scaled or cut first, and what is left of them is converted.
 """
 
 import cv2
 import numpy as np
 
 from spotterd.data import Image, Pixels, is_nv12, size_of
+
+# BT.601, limited range, the numbers of OpenCV's own conversion: blue, green and red, of Y, U and V.
+_MIX = np.array(
+    [[1220542, 2116026, 0], [1220542, -409993, -852492], [1220542, 0, 1673527]], np.float64
+) / (1 << 20)
+TO_BGR = np.hstack([_MIX, _MIX @ [[-16], [-128], [-128]]]).astype(np.float32)
 
 
 class Scaler:
@@ -22,27 +27,30 @@ class Scaler:
     def __init__(self, size_wh: tuple[int, int], how: int = cv2.INTER_LINEAR) -> None:
         self._size_wh = size_wh
         self._how = how
-        width, height = (side + side % 2 for side in size_wh)  # a pair of U and V is of two pixels
-        self._luma = np.empty((height, width), np.uint8)
-        self._chroma = np.empty((height // 2, width // 2, 2), np.uint8)
-        self._bgr = np.empty((height, width, 3), np.uint8)
+        width, height = size_wh
+        self._chroma = np.empty((height, width, 2), np.uint8)
+        self._planes = [np.empty((height, width), np.uint8) for _ in range(3)]
+        self._yuv, self._bgr = (np.empty((height, width, 3), np.uint8) for _ in range(2))
 
     def __call__(self, pixels: Pixels) -> Image:
         """The picture in that size; BGR that has it already is given back as it is."""
-        width, height = self._size_wh
-        bgr = self._bgr[:height, :width]
         fits = size_of(pixels) == self._size_wh
-        if not is_nv12(pixels):
-            return pixels if fits else _resized(pixels, bgr, self._how)
-        luma, chroma = _planes(pixels)
-        if not fits:
-            # To the half, OpenCV's linear is its "area", which is slow for two channels.
-            half = luma.shape == (2 * height, 2 * width) and self._how == cv2.INTER_LINEAR
-            _resized(luma, self._luma[:height, :width], self._how)
-            _resized(chroma, self._chroma, cv2.INTER_LINEAR_EXACT if half else self._how)
-            luma, chroma = self._luma, self._chroma
-        cv2.cvtColorTwoPlane(luma, chroma, cv2.COLOR_YUV2BGR_NV12, dst=self._bgr)
-        return bgr
+        if is_nv12(pixels):
+            return _converted(*_planes(pixels), self._bgr) if fits else self._from_planes(pixels)
+        return pixels if fits else self._resized(pixels, self._bgr)
+
+    def _from_planes(self, nv12: Pixels) -> Image:
+        """As OpenCV converts and scales: U and V go to the full size, or far craft lose colour."""
+        luma, chroma = _planes(nv12)
+        self._resized(luma, self._planes[0])
+        cv2.split(self._resized(chroma, self._chroma), self._planes[1:])
+        cv2.merge(self._planes, self._yuv)  # five times as fast as merging one plane and pairs
+        cv2.transform(self._yuv, TO_BGR, dst=self._bgr)
+        return self._bgr
+
+    def _resized(self, plane: Pixels, into: Pixels) -> Pixels:
+        cv2.resize(plane, self._size_wh, dst=into, interpolation=self._how)
+        return into
 
 
 def scaled(pixels: Pixels, size_wh: tuple[int, int], how: int = cv2.INTER_LINEAR) -> Image:
@@ -68,21 +76,16 @@ def cut(pixels: Pixels, rows: slice, columns: slice) -> Image:
         return pixels[rows, columns]
     luma, chroma = _planes(pixels)
     (top, tall), (left, wide) = _pairs(rows), _pairs(columns)
-    part = cv2.cvtColorTwoPlane(
-        luma[2 * top : 2 * tall, 2 * left : 2 * wide],
-        chroma[top:tall, left:wide],
-        cv2.COLOR_YUV2BGR_NV12,
-    )
-    return np.asarray(
-        part[
-            rows.start - 2 * top : rows.stop - 2 * top,
-            columns.start - 2 * left : columns.stop - 2 * left,
-        ]
-    )
+    whole = luma[2 * top : 2 * tall, 2 * left : 2 * wide]
+    bgr = _converted(whole, chroma[top:tall, left:wide], np.empty((*whole.shape, 3), np.uint8))
+    return bgr[
+        rows.start - 2 * top : rows.stop - 2 * top,
+        columns.start - 2 * left : columns.stop - 2 * left,
+    ]
 
 
-def _resized(plane: Pixels, into: Pixels, how: int) -> Pixels:
-    cv2.resize(plane, into.shape[1::-1], dst=into, interpolation=how)
+def _converted(luma: Pixels, chroma: Pixels, into: Image) -> Image:
+    cv2.cvtColorTwoPlane(luma, chroma, cv2.COLOR_YUV2BGR_NV12, dst=into)
     return into
 
 

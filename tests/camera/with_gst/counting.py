@@ -9,15 +9,19 @@ import cv2
 
 from spotterd.cli.main import main
 
-convert = cv2.cvtColorTwoPlane
 heights: Counter[int] = Counter()
 
 
-def counted(luma, *others, **options):  # as OpenCV's
-    heights[luma.shape[0]] += 1
-    return convert(luma, *others, **options)
+def counted(convert):
+    """The same conversion; both that `vision.pixels` uses have rows of the result's number."""
+
+    def counting(picture, *others, **options):
+        heights[picture.shape[0]] += 1
+        return convert(picture, *others, **options)
+
+    return counting
 
 
-cv2.cvtColorTwoPlane = counted
+cv2.transform, cv2.cvtColorTwoPlane = counted(cv2.transform), counted(cv2.cvtColorTwoPlane)
 atexit.register(lambda: print("heights:", json.dumps(heights), file=sys.stderr))
 main()
