@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export SPOTTERD_STATE_DIR ?= $(CURDIR)/out/state
 
-.PHONY: help demo test check bench deb pycuda vm-test fault-test flood-test transcript kill-test systemd-test arm64-test homeassistant-test page-bench clean
+.PHONY: help demo test check bench deb pycuda vm-test fault-test flood-test soak start-bench transcript kill-test systemd-test arm64-test homeassistant-test page-bench clean
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
@@ -50,6 +50,13 @@ fault-test: .venv/.test ## ten minutes of killed brokers, cut links, full disks,
 
 flood-test: .venv/.test ## frame rate and memory under 1,000 messages/s, beside peace (mosquitto, 2 min)
 	@$(BIN)/python tests/journeys/flood.py $(ARGS)
+
+MINUTES ?= 60
+soak: .venv/.test ## resident memory minute by minute, and its slope (MINUTES=60, mosquitto)
+	@$(BIN)/python tests/journeys/soak.py --minutes $(MINUTES) $(ARGS)
+
+start-bench: .venv/.test ## seconds to the first detection, of the first start and of later ones (mosquitto, 1 min)
+	@$(BIN)/python tests/journeys/starts.py $(ARGS)
 
 transcript: .venv/.test ## write docs/remote-transcript.md: an operator and a subscriber (mosquitto, 2 min)
 	@$(BIN)/python tests/journeys/transcript.py
