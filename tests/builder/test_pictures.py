@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from builder.models import skies, sky
+from helpers import nv12
 from spotterd.builder.harvest import KINDS, Harvest, light
 from spotterd.builder.pictures import LEAST, check, find, fingerprint, hash_of_folder, split
 from spotterd.builder.room import import_pictures
@@ -161,7 +162,14 @@ def frame(seed: int, brightness: float = 1.0) -> np.ndarray:
 
 
 def test_light_is_told_from_brightness() -> None:
-    assert [light(frame(0, b)) for b in (0.1, 0.35, 1.0)] == ["night", "dusk", "day"]
+    for form in (np.asarray, nv12):
+        assert [light(form(frame(0, b))) for b in (0.1, 0.35, 1.0)] == ["night", "dusk", "day"]
+
+
+def test_nv12_is_harvested_whole(tmp_path: Path) -> None:
+    assert Harvest(Settings(), tmp_path).offer(nv12(frame(0)), had_craft=False, now_ns=0)
+    (kept,) = tmp_path.glob("*.jpg")
+    assert cv2.absdiff(read_picture(kept), frame(0)).mean() < 3
 
 
 def test_the_harvest_is_bounded_diverse_and_survives_a_restart(tmp_path: Path) -> None:

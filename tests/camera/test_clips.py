@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers import nv12
 from spotterd.camera import clips as recording
 from spotterd.camera.avi import avi
 from spotterd.camera.clips import ClipRecorder, tidy, write
@@ -134,6 +135,17 @@ def test_a_slow_disk_never_holds_the_frames_up(
     assert recorder.lost >= 90
     go.set()
     recorder.close(5.0)
+
+
+@pytest.mark.parametrize("width", [32, 64])
+def test_nv12_is_remembered_as_its_bgr(width: int) -> None:
+    rings = [Ring(2.0, 10, width, 90_000) for _ in range(2)]
+    for ring, picture in zip(rings, (grey(90), nv12(grey(90))), strict=True):
+        ring.add(picture, S)
+    (mine,), (other,) = (ring.between(0, S) for ring in rings)
+    assert mine.size_wh == other.size_wh == (width, width * 3 // 4)
+    pictures = [cv2.imdecode(np.frombuffer(one.jpeg, np.uint8), 1) for one in (mine, other)]
+    assert cv2.absdiff(*pictures).max() <= 2
 
 
 def test_one_picture_and_none(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from health.test_checks import host
+from helpers import nv12
 from spotterd.data import Frame, Tracks
 from spotterd.errors import BadInputError
 from spotterd.health.board import BoardFigures, combine
@@ -134,8 +135,11 @@ def test_now_tells_state_cameras_figures_history_and_events(site: Site) -> None:
     assert now["events"][0]["picture"] is False
 
 
-def test_a_live_picture_is_small_and_comes_with_its_boxes(site: Site) -> None:
-    passing = threading.Thread(target=site.see, args=(frame(5, 1920, 1080),))
+@pytest.mark.parametrize("form", [np.asarray, nv12])
+def test_a_live_picture_is_small_and_comes_with_its_boxes(site: Site, form) -> None:
+    shown = frame(5, 1920, 1080)
+    shown = replace(shown, pixels=form(shown.pixels))
+    passing = threading.Thread(target=site.see, args=(shown,))
     passing.start()
     status, headers, jpeg = site.get("/picture/north?after=-1")
     passing.join(5)
@@ -145,6 +149,7 @@ def test_a_live_picture_is_small_and_comes_with_its_boxes(site: Site) -> None:
     assert box == {"xyxyn": [0.25, 0.5, 0.5, 1.0], "label": "airplane", "score": 0.812, "track": 7}
     picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
     assert picture.shape == (540, 960, 3)
+    assert abs(picture.mean() - 95) < 2
 
 
 def test_a_camera_without_pictures_is_said_after_a_while(

@@ -4,13 +4,16 @@ import logging
 import threading
 import time
 import tracemalloc
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from spotterd.camera.gstreamer import Pipeline, has_element
 from spotterd.camera.open import open_source
 from spotterd.camera.pipelines import custom_pipeline, rtsp_pipeline
+from spotterd.camera.survey import take_picture
 from spotterd.config.schema import Camera
 from spotterd.data import is_nv12, size_of
 from spotterd.errors import BadInputError, RetryError
@@ -128,6 +131,14 @@ def test_the_pipeline_of_a_network_camera_parses() -> None:
 def test_elements_are_asked_for_by_name() -> None:
     assert has_element("videotestsrc")
     assert not has_element("nvv4l2decoder-of-nobody")
+
+
+def test_the_doctors_picture_is_whole(tmp_path: Path) -> None:
+    camera = Camera(source=f"gst:{BLUE} ! video/x-raw,format=NV12,width=320,height=240")
+    taken = take_picture("roof", camera, tmp_path)
+    picture = cv2.imread(str(taken.path))
+    assert picture.shape == (240, 320, 3)
+    assert np.abs(picture.reshape(-1, 3).mean(0) - (255, 0, 0)).max() < 4
 
 
 def drain(source: str) -> None:
