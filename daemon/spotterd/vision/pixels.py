@@ -40,7 +40,7 @@ class Scaler:
         return pixels if fits else self._resized(pixels, self._bgr)
 
     def _from_planes(self, nv12: Pixels) -> Image:
-        """As OpenCV converts and scales: U and V go to the full size, or far craft lose colour."""
+        """U and V are scaled to the full size, so that no colour is lost that fits into it."""
         luma, chroma = _planes(nv12)
         self._resized(luma, self._planes[0])
         cv2.split(self._resized(chroma, self._chroma), self._planes[1:])
