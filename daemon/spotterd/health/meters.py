@@ -1,7 +1,7 @@
 """What the stages tell about themselves: counts, rates and latencies, read as one frozen value."""
 
 import threading
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil
@@ -115,8 +115,8 @@ class Meters:
         self._captured: Counter[str] = Counter()
         self._dropped: Counter[str] = Counter()
         self._done: Counter[str] = Counter()
-        self._latencies: dict[str, _Samples] = {}
-        self._stages: dict[str, _Samples] = {}
+        self._latencies: defaultdict[str, _Samples] = defaultdict(_Samples)
+        self._stages: defaultdict[str, _Samples] = defaultdict(_Samples)
         self._cpu_ns: Counter[str] = Counter()
         self._queues: dict[str, Callable[[], int]] = {}
         self._errors = 0
@@ -135,12 +135,12 @@ class Meters:
         """What was seen in a frame is published."""
         with self._lock:
             self._done[camera] += 1
-            self._latencies.setdefault(camera, _Samples()).add(now_ns, now_ns - captured_ns)
+            self._latencies[camera].add(now_ns, now_ns - captured_ns)
 
     def took(self, stage: str, began_ns: int, now_ns: int) -> None:
         """A stage worked on one frame from `began_ns` until now."""
         with self._lock:
-            self._stages.setdefault(stage, _Samples()).add(now_ns, now_ns - began_ns)
+            self._stages[stage].add(now_ns, now_ns - began_ns)
 
     def spent(self, stage: str, cpu_ns: int) -> None:
         """A stage had its thread on a CPU for so long."""
