@@ -141,6 +141,7 @@ class EngineKeeper:
         try:
             self._post(EngineReady(self._loaded(outcome.engine)))
         except RestartError as error:
+            self.faulted()
             self._post(EngineBroke(error))
         except SpotterdError as error:
             self._post(NoEngine(str(error)))

@@ -16,7 +16,7 @@ from spotterd.remote.changes import Changes
 from spotterd.remote.modelroom import ModelRoom, models_folder
 from spotterd.remote.overlay import Overlay, overlay_path
 from spotterd.service.answer import BenchWanted, PictureWanted, Rebuild, Restart
-from spotterd.service.engine import EngineNews, EngineReady
+from spotterd.service.engine import EngineBroke, EngineNews, EngineReady
 from spotterd.service.helm import Change, Helm
 from spotterd.service.listen import HomeAssistantUp, Unreadable
 from spotterd.service.notes import PictureTaken, Reload, Stop
@@ -130,11 +130,19 @@ class Daemon:
             self._forget(config, self._helm.config)
 
     def _forget(self, before: Config, config: Config) -> None:
-        """Let go of what was about the configuration before."""
+        """Let go of what was about the configuration before.
+
+        Raises:
+            RestartError: that has lost what the next one needs, too.
+        """
         for _ in range(self._inbox.qsize()):
             note = self._inbox.get()
             if isinstance(note, EngineReady):  # nobody waits for it any more
                 note.loaded.detector.backend.close()
+            elif isinstance(note, EngineBroke | StageEnded) and isinstance(
+                note.error, RestartError
+            ):
+                raise note.error
             elif not isinstance(note, News | EngineNews):
                 self._inbox.put(note)
         for gone in before.cameras.keys() - config.cameras.keys():

@@ -138,7 +138,6 @@ class Work:
             RestartError: as `heard`.
         """
         if isinstance(news, EngineBroke):
-            self._keeper.faulted()
             raise news.error
         if isinstance(news, Building):
             self._standing.build(f"Building the engine: {news.progress.step}", news.progress)
