@@ -22,8 +22,9 @@ from spotterd.errors import RestartError
 from spotterd.inference.cuda_slots import Lane
 from spotterd.inference.trt_world import world_of
 from spotterd.service import engine as engine_module
-from spotterd.service.engine import FAULTS_IN_A_ROW, EngineKeeper, EngineReady
+from spotterd.service.engine import FAULTS_IN_A_ROW, EngineBroke, EngineKeeper, EngineReady
 from spotterd.service.helm import Helm
+from spotterd.service.pipeline import StageEnded
 from spotterd.service.supervisor import Daemon
 from spotterd.service.systemd import Notifier
 from standins import pycuda_driver, trt11
@@ -120,6 +121,20 @@ def test_a_new_engine_that_breaks_the_gpu_when_loaded_ends_the_daemon_too(given)
     with pytest.raises(RestartError, match=r"^The GPU failed\.$"):
         daemon.run(limit_s=60)
     assert store.faults(identity) == 1
+
+
+LOST = RestartError("The GPU failed.")
+
+
+@pytest.mark.parametrize("news", [EngineBroke(LOST), StageEnded("detect", LOST)])
+def test_a_fault_just_when_the_configuration_changes_ends_the_daemon_too(given, news) -> None:
+    """Nobody waits for news of the pipeline before; but to the next one the GPU is lost, too."""
+    changed = Given(None, {**given.file, "engines": {"slots": 2}}, {})
+    daemon = Daemon(given, Notifier(lambda _: None))
+    daemon.reload(lambda: changed)
+    daemon._inbox.put(news)
+    with pytest.raises(RestartError, match=r"^The GPU failed\.$"):
+        daemon.run(limit_s=60)
 
 
 def test_a_building_child_that_loses_the_gpu_asks_for_another_one(given, monkeypatch) -> None:
