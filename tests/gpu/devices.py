@@ -39,9 +39,14 @@ def environment(device: str, folder: Path) -> dict[str, str]:
     return host
 
 
+def python_path() -> str:
+    """Ours, before what this machine needs to find its packages."""
+    return ":".join(filter(None, [OURS, os.environ.get("PYTHONPATH")]))
+
+
 def on_gpu() -> dict[str, str]:
     """A real GPU."""
-    path = f"{OURS}:{os.environ.get('PYTHONPATH', '')}"
+    path = python_path()
     look = [sys.executable, "-c", LOOK]
     found = subprocess.run(
         look, env={**os.environ, "PYTHONPATH": path}, capture_output=True, check=False, text=True

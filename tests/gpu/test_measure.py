@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from gpu.devices import python_path
+
 ROOT = Path(__file__).parents[2]
 NAMES = ["copies", "zero-copy", "kernel", "latency", "reopened", "watched", "faults", "endurance"]
 SCRIPT = ROOT / "tests" / "gpu" / "measure.py"
@@ -16,8 +18,8 @@ SCRIPT = ROOT / "tests" / "gpu" / "measure.py"
 @pytest.mark.parametrize("name", NAMES)
 def test_a_measurement_runs_and_writes_its_figures(tmp_path, name):
     command = [sys.executable, str(SCRIPT), "--standin", "--only", name, "--out", str(tmp_path)]
-    path = f"{ROOT / 'daemon'}:{ROOT / 'tests'}"
-    subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, check=True, timeout=100)
+    environment = {**os.environ, "PYTHONPATH": python_path()}
+    subprocess.run(command, env=environment, check=True, timeout=100)
     figures = json.loads((tmp_path / "gpu.json").read_text())["figures"]
     assert figures
     judged = [f for f in figures if f["limit"] and not {"p99", "copy"} & set(f["name"].split())]
