@@ -44,15 +44,20 @@ class Losses:
     positives: Tensor
 
 
+def area(wh: Tensor) -> Tensor:
+    """Give the product of ...x2; unlike `prod` its gradient need not look for zeros, and wait."""
+    return wh[..., 0] * wh[..., 1]
+
+
 def iou_pairs(a: Tensor, b: Tensor, *, complete: bool = False) -> Tensor:
     """Give the (complete) IoU of boxes ...x4 (x1 y1 x2 y2), broadcast over the rest."""
     lt, rb = torch.maximum(a[..., :2], b[..., :2]), torch.minimum(a[..., 2:], b[..., 2:])
-    inter = (rb - lt).clamp(min=0).prod(-1)
+    inter = area((rb - lt).clamp(min=0))
     wh_a, wh_b = (
         (a[..., 2:] - a[..., :2]).clamp(min=1e-3),
         (b[..., 2:] - b[..., :2]).clamp(min=1e-3),
     )
-    iou = inter / (wh_a.prod(-1) + wh_b.prod(-1) - inter + 1e-7)
+    iou = inter / (area(wh_a) + area(wh_b) - inter + 1e-7)
     if not complete:
         return iou
     hull = torch.maximum(a[..., 2:], b[..., 2:]) - torch.minimum(a[..., :2], b[..., :2])
@@ -70,7 +75,7 @@ def wasserstein(a: Tensor, b: Tensor) -> Tensor:
     """Give the normalised Gaussian Wasserstein similarity in 0..1 of boxes ...x4 (x1 y1 x2 y2)."""
     centre = (((a[..., :2] + a[..., 2:]) - (b[..., :2] + b[..., 2:])) ** 2).sum(-1) / 4
     wh = (((a[..., 2:] - a[..., :2]) - (b[..., 2:] - b[..., :2])) ** 2).sum(-1) / 4
-    scale = (b[..., 2:] - b[..., :2]).clamp(min=1).prod(-1).sqrt().clamp(min=WASSERSTEIN_PX)
+    scale = area((b[..., 2:] - b[..., :2]).clamp(min=1)).sqrt().clamp(min=WASSERSTEIN_PX)
     return torch.exp(-torch.sqrt(centre + wh + 1e-6) / (0.5 * scale))
 
 
@@ -97,7 +102,7 @@ def assign(  # noqa: PLR0917 - one batch, column by column
     reach = torch.maximum(half[:, :, None], strides[:, None] * 0.75)  # BxMxNx2
     reach = torch.minimum(reach, strides[:, None] * CENTRE_RADIUS)
     near = ((points - centre[:, :, None]).abs() < reach).all(-1) & real[..., None]
-    side = (half * 2).clamp(min=0).prod(-1).sqrt()[..., None]
+    side = area((half * 2).clamp(min=0)).sqrt()[..., None]
     near &= (side <= strides * 14) | (strides == STRIDES[-1])
     near &= (side >= strides * 2.5) | (strides == STRIDES[0])
     iou = iou_pairs(gt[:, :, None], boxes[:, None])
