@@ -91,7 +91,7 @@ class Sprites:
         scene: Scene, rng: Rng, x: int, y: int, w: int, h: int
     ) -> None:
         """Light red, green and white lamps on a craft at night."""
-        glow = np.zeros_like(scene.image, np.float32)
+        glow = np.zeros(scene.image.shape, np.float32)
         for colour in ((255, 40, 30), (40, 255, 80), (255, 255, 255), (255, 250, 220))[
             : int(rng.integers(1, 5))
         ]:
