@@ -6,6 +6,7 @@ Nothing here is mutable except the pixels of a frame, which are lent (see `Frame
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar, Literal, TypeAlias
 
 import numpy as np
@@ -107,8 +108,9 @@ class Detections(Columns):
     label: Ints
 
     @classmethod
+    @cache
     def empty(cls) -> "Detections":
-        """No detections."""
+        """No detections; made once."""
         return cls(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, np.int64))
 
 
@@ -142,8 +144,9 @@ class Tracks(Columns):
         return self if all(self.seen.tolist()) else self[self.seen]
 
     @classmethod
+    @cache
     def empty(cls) -> "Tracks":
-        """No tracks."""
+        """No tracks; made once."""
         return cls(
             np.empty(0, np.int64),
             np.empty((0, 4), np.float32),
