@@ -1,8 +1,12 @@
 """What all tests share: brokers, and a state directory that is not the user's."""
 
+import os
 from pathlib import Path
 
 import pytest
+
+# OpenCV reads this once, when it first opens or writes a video: a test may do so before the daemon.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 pytest_plugins = ("brokers",)
 
