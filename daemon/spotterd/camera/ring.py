@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import cv2
 
 from spotterd.data import Image, Pixels, size_of
-from spotterd.vision.pixels import scaled
+from spotterd.vision.pixels import Scaler
 
 QUALITY = 80
 
@@ -64,7 +64,8 @@ class Ring:
     def _small(self, pixels: Pixels) -> Image:
         width, height = size_of(pixels)
         narrow = min(width, self._width)
-        return scaled(pixels, (narrow, max(1, round(height * narrow / width))), cv2.INTER_AREA)
+        size_wh = (narrow, max(1, round(height * narrow / width)))
+        return Scaler(size_wh, cv2.INTER_AREA)(pixels)  # encoded at once: no copy is needed
 
     def _forget(self, now_ns: int) -> None:
         oldest_ns = now_ns - self._reach_ns
