@@ -32,6 +32,8 @@ def curves(log: Path, out: Path) -> None:
     """Draw the losses and the learning rate of a run, smoothed."""
     with log.open() as file:
         rows = list(csv.DictReader(file))
+    if not rows:  # fewer steps than from one line to the next
+        return
     steps = np.array([int(r["step"]) for r in rows])
     _, axes = plt.subplots(1, 3, figsize=(12, 3))
     for axis, key in zip(axes, ("score", "box", "rate"), strict=True):

@@ -11,7 +11,8 @@ that version 2 of the network saw beside the labels (score 0.15 and above, 2,124
 
 Training uses all of it. The validation split's own labels stay what figures are given on; beside
 them stand those on the corrected copy: `python -m training.corrections DATA OUT` writes
-`OUT/val.json` and a link to the pictures, for `spotterd evaluate --data OUT/images`.
+`OUT/val.json` and a link to the pictures, for
+`spotterd evaluate --images OUT/images --annotations OUT/val.json`.
 """
 
 from __future__ import annotations

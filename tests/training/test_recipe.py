@@ -82,6 +82,9 @@ def test_the_corrections_are_boxes_in_pictures(split):
         assert name.endswith(".jpg")
         assert set(entry) <= {"boxes", "ignored", "alarms"}
         assert all(box[0] in range(4) and len(box) == 5 for box in entry.get("boxes", []))
+        sizes = [box[-2:] for boxes in entry.values() for box in boxes]
+        assert sizes
+        assert all(width > 0 and height > 0 for width, height in sizes)
 
 
 def test_the_margin_is_the_clips_for_small_craft_and_thin_for_large_ones():
