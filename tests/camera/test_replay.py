@@ -9,6 +9,7 @@ import pytest
 
 from spotterd.camera.base import Source
 from spotterd.camera.open import open_source
+from spotterd.camera.opencv import open_ffmpeg
 from spotterd.config.schema import Camera
 from spotterd.errors import BadInputError
 
@@ -119,3 +120,14 @@ def test_a_folder_without_pictures(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("x")
     with pytest.raises(BadInputError, match="holds no picture"):
         open_source(Camera(source=str(tmp_path)))
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 1), (6, 3)])
+def test_decoding_leaves_half_of_the_cores_to_inference(
+    monkeypatch: pytest.MonkeyPatch, cores: int, threads: int
+) -> None:
+    asked: list[list[int]] = []
+    monkeypatch.setattr("os.sched_getaffinity", lambda _pid: set(range(cores)))
+    monkeypatch.setattr(cv2, "VideoCapture", lambda _what, _how, options: asked.append(options))
+    open_ffmpeg("clip.mp4")
+    assert asked == [[cv2.CAP_PROP_N_THREADS, threads]]

@@ -70,7 +70,10 @@ def _hush() -> None:
 def open_ffmpeg(what: str, options: Sequence[int] = ()) -> Any:
     """A `cv2.VideoCapture` of a file or address through FFmpeg; ask it whether it `isOpened`."""
     _hush()
-    return cv2.VideoCapture(what, cv2.CAP_FFMPEG, options)
+    # By default it decodes on as many threads as there are cores, and each keeps a frame back: a
+    # stream is late by so many, and on two cores they take time and caches from the inference.
+    threads = max(1, len(os.sched_getaffinity(0)) // 2)
+    return cv2.VideoCapture(what, cv2.CAP_FFMPEG, [*options, cv2.CAP_PROP_N_THREADS, threads])
 
 
 def open_v4l2(node: Path, options: UsbOptions, controls: Mapping[str, int]) -> Capture:
