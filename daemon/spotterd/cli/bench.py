@@ -10,7 +10,7 @@ from spotterd.cli.common import ConfigOption, JsonOption, progress
 
 if TYPE_CHECKING:
     from spotterd.config.schema import Config
-    from spotterd.service.bench import Memory, Round
+    from spotterd.service.bench import Measured, Memory
 
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7")  # told apart by the colour-blind, too
 
@@ -23,15 +23,15 @@ def bench(
     precision: Annotated[
         str, typer.Option(help="auto, fp32, fp16, int8; several with commas")
     ] = "fp32",
-    seconds: Annotated[float, typer.Option(help="for each measurement")] = 8.0,
-    count: Annotated[int, typer.Option("--rounds", help="pairs of measurements")] = 3,
+    seconds: Annotated[float, typer.Option(help="for each measurement")] = 3.0,
+    count: Annotated[int, typer.Option("--rounds", help="of two measurements")] = 8,
     plot: Annotated[Path | None, typer.Option(help="write a picture (PNG)")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure the daemon, camera to broker, against the bare backend, side by side in one run."""
     from spotterd.config.load import load
     from spotterd.publish.broker import DemoBroker
-    from spotterd.service.bench import memory, rounds
+    from spotterd.service.bench import measure, memory
 
     told = {}
     with DemoBroker() as broker:
@@ -44,7 +44,7 @@ def bench(
             settings = load(config, tree)
             became = _built_before(settings)
             with progress(f"measuring {name}") as show:
-                measured = rounds(settings, seconds, count, show)
+                measured = measure(settings, seconds, count, show)
             told[name] = _told(measured, memory(settings, seconds), became)
     if as_json:
         print(json.dumps({"source": source, "precisions": told}))
@@ -63,23 +63,20 @@ def _built_before(settings: "Config") -> str:
     return engine_of(want(settings.detector, settings.engines)).sidecar.precision
 
 
-def _told(measured: "list[Round]", held: "Memory", became: str) -> dict[str, Any]:
-    from spotterd.service.bench import middle
-
-    median = middle(measured)
-    figures = median.whole.figures
+def _told(measured: "Measured", held: "Memory", became: str) -> dict[str, Any]:
+    middle = measured.middle
     return {
         "engine": became,
-        "efficiency": round(median.efficiency, 3),
-        "efficiencies": [round(r.efficiency, 3) for r in measured],
-        "bare_fps": round(median.bare.fps, 2),
-        "bare_median_ms": round(median.bare.median_ms, 2),
-        "fps": round(median.whole.fps, 2),
-        "cpu_ms_outside_inference": round(sum(median.whole.cpu_ms.values()), 2),
-        "cpu_ms": {name: round(ms, 2) for name, ms in sorted(median.whole.cpu_ms.items())},
+        "efficiency": round(middle.efficiency, 3),
+        "efficiencies": [round(r.efficiency, 3) for r in measured.rounds],
+        "bare_fps": round(middle.bare_fps, 2),
+        "bare_median_ms": round(measured.bare_ms, 2),
+        "fps": round(middle.fps, 2),
+        "cpu_ms_outside_inference": round(sum(measured.cpu_ms.values()), 2),
+        "cpu_ms": {name: round(ms, 2) for name, ms in sorted(measured.cpu_ms.items())},
         "stages_ms": {
             s.name: {"p50": round(s.took.p50_ms, 2), "p99": round(s.took.p99_ms, 2)}
-            for s in figures.stages
+            for s in measured.figures.stages
         },
         "rss_mib": round(held.rss_mib, 1),
         "peak_rss_mib": round(held.peak_mib, 1),

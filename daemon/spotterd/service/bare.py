@@ -14,17 +14,26 @@ WARM_UP = 3  # inferences before the clock starts
 
 @dataclass(frozen=True, slots=True)
 class Bare:
-    """The backend alone, fed with the same input again and again."""
+    """The backend alone, fed with the same input again and again.
+
+    Attributes:
+        fps: inferences a second.
+        median_ms: of one.
+        began_s: `time.perf_counter` before it was warmed up.
+        ended_s: the same at the end.
+    """
 
     fps: float
     median_ms: float
+    began_s: float
+    ended_s: float
 
 
 def bare(detector: Detector, seconds: float) -> Bare:
     """Measure, in the thread that owns the backend."""
     backend = detector.backend
     slot = backend.acquire()
-    took_s = []
+    asked_s, took_s = time.perf_counter(), []
     try:
         for _ in range(WARM_UP):
             backend.submit(slot)
@@ -38,7 +47,8 @@ def bare(detector: Detector, seconds: float) -> Bare:
             last_s = now_s
     finally:
         backend.release(slot)
-    return Bare(len(took_s) / (last_s - began_s), statistics.median(took_s) * 1e3)
+    fps = len(took_s) / (last_s - began_s)
+    return Bare(fps, statistics.median(took_s) * 1e3, asked_s, last_s)
 
 
 def compared(measured: Bare, loaded: Loaded, figures: Figures) -> dict[str, Any]:

@@ -5,40 +5,28 @@ import statistics
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from tempfile import NamedTemporaryFile
 
 import yaml
+from typing_extensions import Self
 
 from spotterd.config.load import Given
 from spotterd.config.schema import Config
 from spotterd.errors import RetryError
 from spotterd.health.meters import Figures
-from spotterd.service.bare import Bare, bare
-from spotterd.service.engine import EngineKeeper
+from spotterd.service.bare import Bare
 from spotterd.service.ledger import Ledger
 from spotterd.service.supervisor import Daemon
 from spotterd.service.systemd import Notifier
 
 START_S = 5.0  # until a daemon works, generously
-
-
-@dataclass(frozen=True, slots=True)
-class Whole:
-    """The daemon from camera to broker.
-
-    Attributes:
-        fps: frames that went the whole way, per second.
-        cpu_ms: CPU time a frame outside of inference, by thread.
-        figures: the daemon's own meters at the end.
-    """
-
-    fps: float
-    cpu_ms: dict[str, float]
-    figures: Figures
+WARM_UP_S = 1.0  # of which nothing is told: tracks begin, pools fill
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,97 +46,134 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One pair of measurements, one right after the other."""
+    """Frames/s of the daemon for a while, and of the backend alone: mean of before and after."""
 
-    bare: Bare
-    whole: Whole
+    fps: float
+    bare_fps: float
 
     @property
     def efficiency(self) -> float:
         """End-to-end frames/s over bare frames/s."""
-        return self.whole.fps / self.bare.fps
+        return self.fps / self.bare_fps
 
 
-def rounds(
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What came of all rounds.
+
+    Attributes:
+        rounds: in their order.
+        bare_ms: median of an inference in the backend alone.
+        cpu_ms: CPU time a frame outside of inference, by thread.
+        figures: the daemon's own meters at the end.
+    """
+
+    rounds: list[Round]
+    bare_ms: float
+    cpu_ms: dict[str, float]
+    figures: Figures
+
+    @property
+    def middle(self) -> Round:
+        """The round of median efficiency."""
+        return sorted(self.rounds, key=lambda one: one.efficiency)[len(self.rounds) // 2]
+
+
+def measure(
     config: Config, seconds: float, count: int, progress: Callable[[float, str], None]
-) -> list[Round]:
-    """Measure in turns, so that a machine that slows down slows both.
+) -> Measured:
+    """Let a daemon work, and halt it every few seconds to measure its backend alone.
+
+    So both are the same process, memory and model, and a machine that slows down slows both.
 
     Args:
         config: its cameras must be recordings that loop, or live ones faster than the backend.
         seconds: for each measurement.
-        count: pairs of measurements.
+        count: rounds; there is one halt more.
         progress: told how far it is, 0..1, and what comes next.
     """
-    measured = []
-    for number in range(count):
-        progress(number / count, "the bare backend")
-        alone = _bare(config, seconds)
-        progress((number + 0.5) / count, "camera to broker")
-        measured.append(Round(alone, _whole(config, seconds)))
+    with _Subject(config) as subject:
+        subject.work(WARM_UP_S)
+        progress(0.0, "the bare backend")
+        halts = [subject.halt(seconds)]
+        for number in range(count):
+            progress(number / count, "camera to broker")
+            subject.work(seconds)
+            progress((number + 0.5) / count, "the bare backend")
+            halts.append(subject.halt(seconds))
     progress(1.0, "")
-    return measured
-
-
-def middle(measured: list[Round]) -> Round:
-    """The round of median efficiency."""
-    median = statistics.median_low(round_.efficiency for round_ in measured)
-    return next(round_ for round_ in measured if round_.efficiency == median)
-
-
-def _bare(config: Config, seconds: float) -> Bare:
-    detector = EngineKeeper(config, lambda _news: None).open().detector
-    try:
-        return bare(detector, seconds)
-    finally:
-        detector.backend.close()
-
-
-def _whole(config: Config, seconds: float) -> Whole:
-    """Run the daemon in this process and look at it from outside."""
-    daemon = Daemon(Given(None, config.model_dump(mode="json"), {}), Notifier())
-    failure: list[Exception] = []
-
-    def run() -> None:
-        try:
-            daemon.run()
-        except Exception as error:  # noqa: BLE001 (outermost of this thread; raised below)
-            failure.append(error)
-
-    thread = threading.Thread(target=run, name="main")
-    thread.start()
-    try:
-        daemon.running.wait(30)
-        began = _Sample.take(daemon)
-        thread.join(seconds)
-        ended = _Sample.take(daemon)
-    finally:
-        daemon.stop("the measurement is over")
-        thread.join()
-    if failure:
-        raise failure[0]
-    frames = max(1, ended.done - began.done)
-    infer_s = ended.figures.cpu_s["infer"] - began.figures.cpu_s.get("infer", 0.0)
-    outside_s = ended.ledger.since(began.ledger, infer_s)
-    return Whole(
-        (ended.done - began.done) / (ended.at_s - began.at_s),
-        {name: s * 1e3 / frames for name, s in outside_s.items()},
-        ended.figures,
+    first, last = halts[0], halts[-1]
+    return Measured(
+        [after.round_since(before) for before, after in pairwise(halts)],
+        statistics.median(halt.bare.median_ms for halt in halts),
+        last.cpu_ms_since(first),
+        last.figures,
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Sample:
-    at_s: float
+class _Halt:
+    """A measurement of the backend alone, and what the daemon had done and spent at its end."""
+
+    bare: Bare
     done: int
     ledger: Ledger
     figures: Figures
 
-    @classmethod
-    def take(cls, daemon: Daemon) -> "_Sample":
-        figures = daemon.figures()
+    def round_since(self, before: "_Halt") -> Round:
+        """The daemon between two halts."""
+        fps = (self.done - before.done) / (self.bare.began_s - before.bare.ended_s)
+        return Round(fps, (before.bare.fps + self.bare.fps) / 2)
+
+    def cpu_ms_since(self, before: "_Halt") -> dict[str, float]:
+        """CPU time a frame outside of inference, by thread."""
+        infer_s = self.figures.cpu_s["infer"] - before.figures.cpu_s["infer"]
+        outside_s = self.ledger.since(before.ledger, infer_s)
+        return {name: s * 1e3 / (self.done - before.done) for name, s in outside_s.items()}
+
+
+class _Subject:
+    """A daemon that runs in this process, in a thread of its own."""
+
+    def __init__(self, config: Config) -> None:
+        self._daemon = Daemon(Given(None, config.model_dump(mode="json"), {}), Notifier())
+        self._news: SimpleQueue[Bare | Exception] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="main")
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._daemon.running.wait(START_S)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._daemon.stop("the measurement is over")
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            self._daemon.run()
+            self._news.put(RetryError("The daemon that was to be measured ended by itself."))
+        except Exception as error:  # noqa: BLE001 (outermost of this thread; raised by who waits)
+            self._news.put(error)
+
+    def work(self, seconds: float) -> None:
+        """Let it work undisturbed for so long; raises what ended it before."""
+        with suppress(Empty):
+            self._heard(seconds)
+
+    def halt(self, seconds: float) -> _Halt:
+        """Measure its backend alone for so long; raises what ended it before."""
+        self._daemon.measure(seconds, self._news.put)
+        measured = self._heard(None)
+        figures = self._daemon.figures()
         done = sum(camera.done for camera in figures.cameras)
-        return cls(time.perf_counter(), done, Ledger.now(), figures)
+        return _Halt(measured, done, Ledger.now(), figures)
+
+    def _heard(self, timeout_s: float | None) -> Bare:
+        news = self._news.get(timeout=timeout_s)
+        if isinstance(news, Exception):
+            raise news
+        return news
 
 
 def memory(config: Config, seconds: float) -> Memory:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from spotterd.config.load import Given
+from spotterd.service.bare import Bare
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,14 @@ class PictureTaken:
 
     name: str
     jpeg: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """Somebody wants the backend measured alone; `reply` gets it in the detect thread."""
+
+    seconds: float
+    reply: Callable[[Bare], None]
 
 
 @dataclass(frozen=True, slots=True)

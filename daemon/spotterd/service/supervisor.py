@@ -16,10 +16,11 @@ from spotterd.remote.changes import Changes
 from spotterd.remote.modelroom import ModelRoom, models_folder
 from spotterd.remote.overlay import Overlay, overlay_path
 from spotterd.service.answer import BenchWanted, PictureWanted, Rebuild, Restart
+from spotterd.service.bare import Bare
 from spotterd.service.engine import EngineBroke, EngineNews, EngineReady
 from spotterd.service.helm import Change, Helm
 from spotterd.service.listen import HomeAssistantUp, Unreadable
-from spotterd.service.notes import PictureTaken, Reload, Stop
+from spotterd.service.notes import Measure, PictureTaken, Reload, Stop
 from spotterd.service.outside import Outside, Said
 from spotterd.service.pipeline import News, StageEnded
 from spotterd.service.standing import Standing
@@ -36,7 +37,7 @@ log = logging.getLogger(__name__)
 LOOK_S = 1.0  # how often the supervisor looks at the progress of the stages
 LOADING_S = 300.0  # a large plan on a slow card, before systemd loses patience with the start
 NEVER = float("inf")
-Note: TypeAlias = Stop | PictureTaken | Said | Change | EngineNews | News
+Note: TypeAlias = Stop | PictureTaken | Measure | Said | Change | EngineNews | News
 
 
 class Daemon:
@@ -89,6 +90,10 @@ class Daemon:
     def reload(self, read: Callable[[], Given]) -> None:
         """Go on with another configuration, if it is good; callable like `stop`."""
         self._inbox.put(Reload(read))
+
+    def measure(self, seconds: float, reply: Callable[[Bare], None]) -> None:
+        """Measure the backend alone, between two frames; callable like `stop`."""
+        self._inbox.put(Measure(seconds, reply))
 
     def figures(self) -> Figures:
         """The meters now; callable from any thread."""
@@ -233,7 +238,7 @@ class Daemon:
 
     def _serve(
         self,
-        note: PictureTaken | PictureWanted | BenchWanted | Unreadable | HomeAssistantUp,
+        note: PictureTaken | PictureWanted | BenchWanted | Measure | Unreadable | HomeAssistantUp,
         work: Work,
     ) -> None:
         """What changes nothing for the pipeline."""
@@ -243,6 +248,8 @@ class Daemon:
             work.pipeline.ask_picture(note.camera, note.reply)
         elif isinstance(note, BenchWanted):
             work.bench(note, self.figures())
+        elif isinstance(note, Measure):
+            work.pipeline.ask_bench(note.seconds, note.reply)
         elif isinstance(note, Unreadable):
             self._helm.unreadable(note.sentence)
         else:
