@@ -28,14 +28,6 @@ def test_figures_of_this_machine_are_plausible(tmp_path: Path) -> None:
     assert figures.uptime_s > 0
 
 
-def test_sampling_is_cheap(tmp_path: Path) -> None:
-    probe = HostProbe(tmp_path)
-    began = time.perf_counter()
-    for _ in range(20):
-        probe.sample()
-    assert (time.perf_counter() - began) / 20 < 0.02
-
-
 def zone(sys: Path, index: int, files: dict[str, str]) -> None:
     folder = sys / f"class/thermal/thermal_zone{index}"
     folder.mkdir(parents=True)

@@ -1,7 +1,6 @@
 """An operator asks a running daemon for things, and floods it."""
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,8 @@ import tiny_models
 from brokers import Broker
 from journeys.daemon import Daemon, daemon
 from spotterd.publish.base import Message
+
+FLOOD = 5000  # requests at once; `make flood-test` measures the frame rate under them
 
 
 def tree(folder: Path) -> dict[str, Any]:
@@ -85,20 +86,14 @@ def test_the_engine_is_measured_while_it_runs(watching: Daemon) -> None:
     assert progress == [0.0, None]
 
 
-def test_a_flood_costs_few_frames_and_no_memory(watching: Daemon) -> None:
+def test_a_flood_costs_no_memory_and_is_over_when_it_is_over(watching: Daemon) -> None:
     before = watching.wait_for("health")
-    ends_s = time.monotonic() + 6
-    sent = 0
-    while time.monotonic() < ends_s:
-        for _ in range(100):
-            watching.send(Message(watching.topics.request("ping"), b'{"token":"f"}', qos=0))
-        sent += 100
-        time.sleep(max(0.0, ends_s - 6 + sent / 1000 - time.monotonic()))
-    after = watching.wait_for("health")
-    while after["mono_ns"] < before["mono_ns"] + 6e9:
-        after = watching.wait_for("health")
-    seconds = (after["mono_ns"] - before["mono_ns"]) / 1e9
-    frames = after["cameras"]["main"]["frames"] - before["cameras"]["main"]["frames"]
-    assert frames / seconds > 0.8 * before["cameras"]["main"]["fps"]
+    for _ in range(FLOOD):
+        watching.send(Message(watching.topics.request("ping"), b'{"token":"f"}', qos=0))
+    later = before["mono_ns"] + 2 * 10**9
+    after = watching.wait_for("health", lambda told: told["mono_ns"] > later)
+    assert after["cameras"]["main"]["frames"] > before["cameras"]["main"]["frames"]
     assert after["host"]["rss_mib"] - before["host"]["rss_mib"] < 40
     assert len(watching.of("response/ping")) < 100
+    ask(watching, "snapshot", token="after")
+    assert answered(watching, "snapshot", "after")["ok"]

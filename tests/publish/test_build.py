@@ -2,8 +2,6 @@
 
 import json
 import re
-import time
-import timeit
 from pathlib import Path
 
 import numpy as np
@@ -81,17 +79,6 @@ def test_a_frame_without_a_tracker() -> None:
 def test_the_bytes_of_a_frame_are_those_of_its_model(count: int) -> None:
     built = build.detections(ORIGIN, FRAME, tracks(count), LABELS, synced=True, latency_ms=1.26)
     assert DetectionsPayload.model_validate_json(built, strict=True).to_bytes() == built
-
-
-def test_a_frame_costs_less_than_a_tenth_of_a_millisecond() -> None:
-    seen = tracks(5)
-
-    def once() -> bytes:
-        return build.detections(ORIGIN, FRAME, seen, LABELS, synced=True, latency_ms=31)
-
-    # CPU time of this thread, the best of many short runs: other work on the machine is not ours.
-    best_s = min(timeit.repeat(once, timer=time.thread_time, number=20, repeat=50)) / 20
-    assert best_s < 100e-6
 
 
 def event(kind: str = "end", end_ns: int | None = 5 * S) -> EventPayload:
