@@ -77,6 +77,12 @@ class FileServer:
         while not self.stopped.is_set():
             to.wfile.write(bytes(65536))
 
+    def drip(self, to: BaseHTTPRequestHandler, _begins: int) -> None:
+        """A head that goes on for ever, a line every twentieth of a second."""
+        to.wfile.write(b"HTTP/1.1 200 OK\r\n")
+        while not self.stopped.wait(0.05):
+            to.wfile.write(b"X-More: to come\r\n")
+
     def trickle(self, to: BaseHTTPRequestHandler, begins: int) -> None:
         """A byte every twentieth of a second."""
         self.head(to, 206 if begins else 200, {"Content-Range": f"bytes {begins}-/*"})

@@ -14,6 +14,7 @@ from fileserver import FileServer
 from spotterd.errors import BadInputError, RetryError
 from spotterd.publish.mqtt import Backoff
 from spotterd.remote import fetch as module
+from spotterd.remote import https
 from spotterd.remote.fetch import Cancelled, Fetch
 
 CONTENT = random.Random(1).randbytes(700_000)
@@ -121,6 +122,14 @@ def test_a_silent_server_ends_by_time(server: FileServer, get, monkeypatch) -> N
         get(server.url, limit_s=0.5)
 
 
+def test_a_head_without_an_end_ends_by_time(server: FileServer, get, monkeypatch) -> None:
+    monkeypatch.setattr(https, "HEAD_S", 0.1)
+    server.serve = server.drip
+    with pytest.raises(RetryError, match=r"not over within 0\.5 s"):
+        get(server.url, limit_s=0.5)
+    assert len(server.asked) > 1  # it tried again
+
+
 def test_it_ends_when_it_is_told_to(server: FileServer, get) -> None:
     server.serve, stop = server.trickle, threading.Event()
     with pytest.raises(Cancelled):
@@ -159,7 +168,7 @@ def test_what_no_retry_mends_ends_at_once(
     server.serve = lambda to, _begins: server.head(to, status, {"Content-Length": 0, **headers})
     with pytest.raises(BadInputError, match=said):
         get(server.url)
-    assert len(server.asked) <= module.MOST_REDIRECTS + 1
+    assert len(server.asked) <= https.MOST_REDIRECTS + 1
 
 
 def test_a_password_goes_to_the_host_of_the_url_alone(

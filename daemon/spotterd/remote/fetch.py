@@ -25,12 +25,12 @@ from urllib.parse import unquote, urlsplit
 from spotterd.errors import BadInputError, RetryError
 from spotterd.files import sync
 from spotterd.publish.mqtt import Backoff
+from spotterd.remote.https import opener
 
 log = logging.getLogger(__name__)
 
 CHUNK = 256 * 1024
 SILENCE_S = 20.0  # without a byte: the connection is lost
-MOST_REDIRECTS = 5
 SPARE = 64 << 20  # bytes of disk that a download leaves free
 _OK, _PARTIAL, _BEYOND = 200, 206, 416
 _TRY_AGAIN = {408, 425, 429, 500, 502, 503, 504}
@@ -98,11 +98,11 @@ class Fetch:
     def _download(self, part: Path) -> None:
         ends_s = time.monotonic() + self.limit_s
         backoff, failures = Backoff(1.0, 60.0), 0
-        opener = _opener(self.ca_file)
+        https = opener(self.ca_file)
         while _size(part) < self.size:
             before = _size(part)
             try:
-                self._attempt(opener, part, ends_s)
+                self._attempt(https, part, ends_s)
                 continue
             except (OSError, http.client.HTTPException) as error:
                 why = _why(error)
@@ -114,7 +114,7 @@ class Fetch:
             if self.stop.wait(min(backoff.delay_s(failures), left_s)):
                 raise Cancelled
 
-    def _attempt(self, opener: urllib.request.OpenerDirector, part: Path, ends_s: float) -> None:
+    def _attempt(self, https: urllib.request.OpenerDirector, part: Path, ends_s: float) -> None:
         """One connection.
 
         Raises:
@@ -126,7 +126,7 @@ class Fetch:
         if have:
             request.add_header("Range", f"bytes={have}-")
         try:
-            answer = opener.open(request, timeout=SILENCE_S)
+            answer = https.open(request, timeout=SILENCE_S)
         except urllib.error.HTTPError as error:
             error.close()
             if error.code == _BEYOND:
@@ -180,40 +180,6 @@ class Fetch:
             raise BadInputError(f"The file has {found} bytes; {self.size} were told.")
 
 
-class _Redirects(urllib.request.HTTPRedirectHandler):
-    max_redirections = MOST_REDIRECTS
-
-    def redirect_request(  # noqa: PLR0917 (urllib's)
-        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
-    ) -> urllib.request.Request | None:
-        if urlsplit(newurl).scheme != "https":
-            raise BadInputError("The server redirects to something that is not https.")
-        new = super().redirect_request(req, fp, code, msg, headers, newurl)
-        if new is not None and _host(newurl) != _host(req.full_url):
-            new.remove_header("Authorization")
-        return new
-
-
-def _opener(ca_file: str | None) -> urllib.request.OpenerDirector:
-    """Speaks https and nothing else; through the environment's proxy, where there is one."""
-    try:
-        context = ssl.create_default_context(cafile=ca_file)
-    except OSError as error:
-        raise BadInputError(
-            f"The CA certificate {ca_file} cannot be read: {error}. Check remote.models.ca_file."
-        ) from error
-    opener = urllib.request.OpenerDirector()
-    for handler in (
-        urllib.request.ProxyHandler(),
-        urllib.request.HTTPSHandler(context=context),
-        urllib.request.HTTPDefaultErrorHandler(),
-        _Redirects(),
-        urllib.request.HTTPErrorProcessor(),
-    ):
-        opener.add_handler(handler)
-    return opener
-
-
 def _request(url: str) -> urllib.request.Request:
     """User and password of the URL go into a header: urllib would take them for a port."""
     parts = urlsplit(url)
@@ -243,10 +209,6 @@ def _length(answer: http.client.HTTPResponse) -> int | None:
 def _opened(path: Path) -> IO[bytes]:
     """A pipe without a writer would let a plain `open` wait for ever."""
     return os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")
-
-
-def _host(url: str) -> str:
-    return urlsplit(url).netloc
 
 
 def _why(error: Exception) -> str:
