@@ -3,7 +3,7 @@
 `--aircraft` is the folder `AI/Aircraft` of Debian's `flightgear-data-ai` (GPL-2+, about 100 types
 as AC3D files). It is used for rendering while training only; neither the models nor the pictures
 are passed on. Without it airplanes are left to the photographs, while helicopters, drones and
-birds are built from numbers (mesh.py). `--stamps` is the folder of Debian's
+birds are built from numbers (craft.py). `--stamps` is the folder of Debian's
 `tuxpaint-stamps-default` (GPL-2, cut-out photographs), used in the same way: its birds as birds,
 everything else as things that are no craft.
 """
@@ -18,8 +18,10 @@ import cv2
 import numpy as np
 
 from training import labels
+from training.ac3d import read_ac3d
+from training.craft import bird, drone, helicopter
 from training.data import Image
-from training.mesh import Mesh, Rng, bird, drone, helicopter, paint, read_ac3d
+from training.mesh import Mesh, Rng, paint
 from training.sprites import THING
 
 SIDE = 256

@@ -12,7 +12,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="the recipe needs torch (training/requirements.txt)")
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from training import batches, data, labels, loss, mesh, net, render  # noqa: E402 - needs the path above
+from training import batches, craft, data, labels, loss, net, render  # noqa: E402 - needs the path above
 
 
 def test_exported_network_gives_boxes_and_scores_for_every_anchor():
@@ -97,7 +97,7 @@ def test_the_margin_is_the_clips_for_small_craft_and_thin_for_large_ones():
     assert np.allclose(labels.tight(labels.with_margin(small)), small)
 
 
-@pytest.mark.parametrize("build", [mesh.helicopter, mesh.drone, mesh.bird])
+@pytest.mark.parametrize("build", [craft.helicopter, craft.drone, craft.bird])
 def test_craft_built_from_numbers_can_be_drawn(build):
     rng = np.random.default_rng(1)
     sprite, box = render.render(build(rng), rng, labels.DRONE)
