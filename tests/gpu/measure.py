@@ -10,7 +10,6 @@ is no GPU, on the stand-in of pycuda; its times mean nothing and are judged by n
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -18,23 +17,19 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from gpu.lab import Lab, Report, median_ms, pipelined
 from gpu.latency import latency
+from gpu.letterboxing import kernel, letterboxes
 from gpu.poison import poison
-from spotterd.data import Pixels
+from gpu.soundness import endurance, reopened, watched
 from spotterd.errors import RestartError
 from spotterd.inference.cuda import Gpu
 from spotterd.inference.cuda_backend import CudaBackend
-from spotterd.inference.cuda_slots import Binding, Lane
-from spotterd.inference.preprocess import CudaFrameSlot, GpuLetterbox, taps
-from spotterd.vision.letterbox import Letterbox
-from spotterd.vision.pixels import as_bgr
+from spotterd.inference.cuda_slots import Lane
 
-LONG = 10_000  # frames; before, memory still grows by what is loaded lazily, and is not judged
 FAULT_S = 1.0  # from a fault to the sentence
 
 
@@ -102,100 +97,6 @@ def zero_copy(lab: Lab, report: Report) -> None:
     report.add("a frame, 2 slots, zero copy", mapped, "ms")
 
 
-def recorded_ms(gpu: Gpu, stream: Any, queue: Callable[[int], None], times: int) -> float:
-    """Time of one of many launches recorded as a graph: Python's own time does not count."""
-    graph = gpu.lib.capture(stream.handle, lambda: [queue(i) for i in range(times)] and None)
-
-    def work() -> None:
-        graph.launch(stream.handle)
-        stream.synchronize()
-
-    work()
-    took = median_ms(work, times)
-    graph.close()
-    return took
-
-
-def noise(frame_wh: tuple[int, int], *, nv12: bool) -> Pixels:
-    """A frame of random bytes, as cameras give it."""
-    width, height = frame_wh
-    shape = (height * 3 // 2, width) if nv12 else (height, width, 3)
-    return np.random.default_rng(width).integers(0, 256, shape, dtype=np.uint8)
-
-
-def touched_bytes(letterbox: Letterbox, *, nv12: bool) -> int:
-    """Of a frame: whole rows, as that is how memory is read."""
-    rows = taps(letterbox)[1]
-    luma = np.unique(rows[rows[:, 0] >= 0, :2])
-    a_row = letterbox.frame_wh[0] * (1 if nv12 else 3)
-    return (len(luma) + (len(np.unique(luma // 2)) if nv12 else 0)) * a_row
-
-
-def kernel_of(lab: Lab, report: Report, letterbox: Letterbox, *, nv12: bool) -> None:
-    """The letterbox kernel against a device copy of as many bytes, and against the CPU."""
-    pixels = noise(letterbox.frame_wh, nv12=nv12)
-    out = np.empty((1, 3, *letterbox.input_hw), np.float32)
-    touched = touched_bytes(letterbox, nv12=nv12) + out.nbytes
-    many = -(-lab.cache_bytes // touched)
-    with Gpu() as gpu:
-        drv, binding = gpu.drv, Binding("in", out.shape, out.dtype, is_input=True)
-        gpu_letterbox = GpuLetterbox(gpu, lab.folder, binding)
-        stream = drv.Stream(1)
-        frames = [drv.mem_alloc(pixels.nbytes) for _ in range(many)]
-        outs = [drv.mem_alloc(out.nbytes) for _ in range(many)]
-        both = [drv.mem_alloc(touched) for _ in range(many)]
-        drv.memcpy_htod(frames[0], pixels)
-
-        def letterboxed(i: int) -> None:
-            frame, to = int(frames[i % many]), int(outs[i % many])
-            gpu_letterbox.queue(frame, letterbox, to, stream, nv12=nv12)
-
-        def copied(i: int) -> None:
-            memory, half = int(both[i % many]), touched // 2
-            drv.memcpy_dtod_async(memory + half, memory, half, stream)
-
-        letterboxed(0)
-        stream.synchronize()
-        drv.memcpy_dtoh(out, outs[0])
-        took = recorded_ms(gpu, stream, letterboxed, lab.queued)
-        copy = recorded_ms(gpu, stream, copied, lab.queued)
-        for memory in (*frames, *outs, *both):
-            memory.free()
-        gpu_letterbox.close()
-    gpu.close()
-    expected = np.empty_like(out)
-    letterbox.fill(as_bgr(pixels), expected)
-    error = round(float(np.abs(out - expected).max()) * 255, 3)
-    cpu = median_ms(lambda: letterbox.fill(pixels, expected, padded=True))
-    width, height = letterbox.frame_wh
-    name = f"letterbox of {width}x{height} {'NV12' if nv12 else 'BGR'}"
-    report.add(f"{name}: device copy of its bytes / kernel", copy / took, at_least=0.7)
-    report.add(f"{name}: kernel", took * 1e3, "us")
-    report.add(f"{name}: CPU / kernel", cpu / took)
-    report.add(f"{name}: largest error", error, "grey levels", at_most=1.0)
-
-
-def kernel(lab: Lab, report: Report) -> None:
-    for nv12 in (False, True):
-        for frame_wh in ((192, 108),) if lab.standin else ((1920, 1080), (3840, 2160)):
-            kernel_of(lab, report, Letterbox(frame_wh, (640, 640)), nv12=nv12)
-
-
-def letterboxes(lab: Lab, report: Report) -> None:
-    """A full-HD frame to outputs, both ways."""
-    backend = lab.backend(2, letterbox=True)
-    backend.choose_letterbox()
-    letterbox = Letterbox((1920, 1080), lab.model.input_hw)
-    bgr = np.zeros((1080, 1920, 3), np.uint8)
-    slot = backend.acquire()
-    assert isinstance(slot, CudaFrameSlot)
-    slot.on_gpu = True
-    on_gpu = backend._median_ms(slot, lambda s: s.take(bgr, letterbox) and None)
-    on_cpu = backend._median_ms(slot, lambda s: letterbox.fill(bgr, s.input, padded=True))
-    backend.close()
-    report.add("frame to outputs, letterboxed by the CPU / by the GPU", on_cpu / on_gpu)
-
-
 def host(lab: Lab, report: Report) -> None:
     """What a frame costs the thread that detects, Python included."""
     for slots in (1, 2):
@@ -207,92 +108,6 @@ def host(lab: Lab, report: Report) -> None:
         took = (time.thread_time_ns() - cpu) / frames / 1e6
         backend.close()
         report.add(f"host time a frame, {slots} slots", took, "ms", at_most=0.2)
-
-
-def used_mib(gpu: Gpu) -> float:
-    with gpu:
-        memory = gpu.memory()
-    return (memory.total - memory.free) / (1 << 20)
-
-
-def reopened(lab: Lab, report: Report) -> None:
-    """What backends leave behind in a context that outlives them."""
-    outer = Gpu()
-    used = []
-    for _ in range(11):
-        backend = lab.backend(3, letterbox=True)
-        pipelined(backend, 10)
-        backend.close()
-        used.append(used_mib(outer))
-    outer.close()
-    report.add("device memory left by 10 backends", used[-1] - used[0], "MiB", at_most=0)
-    lab.tell_left_over(report)
-
-
-def watched(lab: Lab, report: Report) -> None:
-    """A few frames on every road, for a tool that looks on; each answer is checked, too."""
-    wrong = 0
-    roads = ({}, {"graphs": False}, {"zero_copy": True}, {"letterbox": True})
-    for road in roads:
-        backend = lab.backend(2, **road)
-        for value in range(4):
-            slot = backend.acquire()
-            slot.input.fill(value)
-            backend.submit(slot)
-            backend.wait(slot)
-            wrong += int((slot.outputs[0] != lab.factor * value).any())
-            backend.release(slot)
-        for frame_wh in ((96, 54), (40, 60)) if "letterbox" in road else ():
-            letterbox = Letterbox(frame_wh, lab.model.input_hw)
-            for nv12 in (False, True):
-                pixels = noise(frame_wh, nv12=nv12)
-                wrong += letterboxed_wrongly(lab, backend, letterbox, pixels)
-        backend.close()
-    report.add("wrong answers while watched", wrong, at_most=0)
-    lab.tell_left_over(report)
-
-
-def letterboxed_wrongly(
-    lab: Lab, backend: CudaBackend, letterbox: Letterbox, pixels: Pixels
-) -> bool:
-    """Whether the engine got an input from the kernel that is not the CPU's, by a grey level."""
-    expected = np.empty((1, 3, *letterbox.input_hw), np.float32)
-    letterbox.fill(as_bgr(pixels), expected)
-    slot = backend.acquire()
-    assert isinstance(slot, CudaFrameSlot)
-    taken = slot.take(pixels, letterbox)
-    backend.submit(slot)
-    backend.wait(slot)
-    out = slot.outputs[0].ravel() / lab.factor
-    backend.release(slot)
-    return taken and bool(np.abs(out - np.resize(expected, out.shape)).max() > 1.01 / 255)
-
-
-def rss_mib() -> float:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
-
-
-def endurance(lab: Lab, report: Report, frames: int) -> None:
-    """Every frame is told from the others by its input; memory is looked at early and late."""
-    backend = lab.backend(3)
-    wrong, used, rss = 0, [], []
-    for number in range(frames):
-        slot = backend.acquire()
-        slot.input.flat[0] = value = number % 1000
-        backend.submit(slot)
-        backend.wait(slot)
-        wrong += slot.outputs[0].flat[0] != lab.factor * value
-        backend.release(slot)
-        if number in (frames // 10, frames - 1):
-            used.append(used_mib(backend._gpu))
-            rss.append(rss_mib())
-    backend.close()
-    report.add(f"wrong answers in {frames} frames", float(wrong), at_most=0)
-    judged = frames >= LONG
-    report.add("growth of device memory", used[-1] - used[0], "MiB", 0 if judged else None)
-    report.add("growth of host memory", rss[-1] - rss[0], "MiB", 2 if judged else None)
-    lab.tell_left_over(report)
 
 
 def one_fault(lab: Lab) -> None:
