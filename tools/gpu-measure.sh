@@ -55,8 +55,19 @@ watched() {
   look memcheck watched --small &
   look memcheck reopened --small & # eleven engines in one context
   look memcheck endurance --frames 50 &
+  look initcheck planted --small &
+  look memcheck planted --small &
+  look memcheck one-fault --small &
   wait
   tail -n 3 "$out"/*check*.log || true
+  found initcheck-planted 'Uninitialized __global__ memory read'
+  found memcheck-planted 'LEAK SUMMARY: [0-9]+ bytes leaked in 1 allocations'
+  found memcheck-one-fault 'Invalid __global__ write'
+}
+
+# "0 errors" counts only of a tool that finds what is planted.
+found() { # LOG WORDS
+  if grep -Eq "$2" "$out/$1.log"; then echo "$1: found"; else echo "$1: NOT FOUND, the tool is blind"; fi
 }
 
 tests() {

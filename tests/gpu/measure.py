@@ -24,7 +24,7 @@ from gpu.lab import Lab, Report, median_ms, pipelined
 from gpu.latency import latency
 from gpu.letterboxing import kernel, letterboxes
 from gpu.poison import poison
-from gpu.soundness import endurance, reopened, watched
+from gpu.soundness import endurance, planted, reopened, watched
 from spotterd.errors import RestartError
 from spotterd.inference.cuda import Gpu
 from spotterd.inference.cuda_backend import CudaBackend
@@ -152,6 +152,7 @@ MEASUREMENTS: dict[str, Callable[[Lab, Report], None]] = {
     "letterboxes": letterboxes,
     "faults": faults,
 }
+FOR_TOOLS = {"watched": watched, "planted": planted}
 
 
 def measure(name: str, lab: Lab, report: Report, options: argparse.Namespace) -> None:
@@ -160,8 +161,8 @@ def measure(name: str, lab: Lab, report: Report, options: argparse.Namespace) ->
         latency(lab, report, options.out)
     elif name == "endurance":
         endurance(lab, report, 500 if options.standin else options.frames)
-    elif name == "watched":
-        watched(lab, report)
+    elif name in FOR_TOOLS:
+        FOR_TOOLS[name](lab, report)
     else:
         MEASUREMENTS[name](lab, report)
 
@@ -182,7 +183,7 @@ def main() -> None:
     names = ["latency", *MEASUREMENTS, "endurance"]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("out/gpu"))
-    parser.add_argument("--only", choices=[*names, "watched", "one-fault"], help="in this process")
+    parser.add_argument("--only", choices=[*names, *FOR_TOOLS, "one-fault"], help="in this process")
     parser.add_argument("--without", nargs="*", choices=names, default=[])
     parser.add_argument("--frames", type=int, default=100_000, help="of the endurance run")
     parser.add_argument("--small", action="store_true", help="a few small kernels")

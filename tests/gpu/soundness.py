@@ -5,6 +5,7 @@ from pathlib import Path
 
 from gpu.lab import Lab, Report, pipelined
 from gpu.letterboxing import letterboxed_wrongly, noise
+from gpu.poison import forget
 from spotterd.inference.cuda import Gpu
 from spotterd.vision.letterbox import Letterbox
 
@@ -52,6 +53,16 @@ def watched(lab: Lab, report: Report) -> None:
         backend.close()
     report.add("wrong answers while watched", wrong, at_most=0)
     lab.tell_left_over(report)
+
+
+def planted(lab: Lab, report: Report) -> None:
+    """What a tool that looks on must find, or its silence elsewhere means nothing."""
+    backend = lab.backend(1)
+    slot = backend.acquire()
+    report.add("read unwritten and left behind on purpose", forget(backend, slot), "bytes")
+    backend.submit(slot)
+    backend.wait(slot)
+    backend.close()
 
 
 def rss_mib() -> float:

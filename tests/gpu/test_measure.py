@@ -11,8 +11,8 @@ import pytest
 from gpu.devices import python_path
 
 ROOT = Path(__file__).parents[2]
-NAMES = ["copies", "zero-copy", "kernel", "letterboxes", "latency", "reopened", "watched", "faults",
-         "endurance"]  # fmt: skip
+NAMES = ["copies", "zero-copy", "kernel", "letterboxes", "latency", "reopened", "watched",
+         "planted", "faults", "endurance"]  # fmt: skip
 SCRIPT = ROOT / "tests" / "gpu" / "measure.py"
 
 
