@@ -2,11 +2,11 @@
 # Measure the GPU path on this machine (an NVIDIA GPU, its driver, CUDA 12 or 13 with nvcc, a Python
 # with NumPy, OpenCV, ONNX, ONNX Runtime, typer, psutil and pytest). Nothing is installed outside /tmp.
 # usage: gpu-measure.sh WHEELS OUT [PART...]      WHEELS: of gpu-carry.sh      PART: all, if none is named
-#   setup      compiles pycuda, once (a minute)
-#   times      latency, overlap, copies, kernel: wants the GPU for itself (150 s at most)
-#   endurance  100,000 frames (80 s): wants it for itself, too, as it watches the GPU's memory
-#   watched    compute-sanitizer's memcheck and initcheck (150 s at most)
-#   tests      tests/gpu, with faults of the GPU under the whole daemon (170 s at most)
+#   setup      compiles pycuda, once (90 to 110 s on an H200's machine)
+#   times      latency, overlap, copies, kernel: wants the GPU for itself (95 s, 140 at most)
+#   endurance  100,000 frames (90 s, 150 at most): wants it for itself, too, as it watches the GPU's memory
+#   watched    compute-sanitizer's memcheck and initcheck (10 s, 150 at most)
+#   tests      tests/gpu, with faults of the GPU under the whole daemon (40 s, 170 at most)
 # The last two may run beside other work on the GPU. In OUT: gpu.md (each figure beside its limit),
 # latency/latency.md, faults/gpu.md, and logs.
 set -euo pipefail
