@@ -4,6 +4,7 @@ pip's OpenCV has no GStreamer, and its reads cannot be interrupted; those of an 
 """
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -17,6 +18,7 @@ from spotterd.data import Pixels
 from spotterd.errors import BadInputError, RetryError
 
 SLICE_NS = 200_000_000  # a read that waits looks this often for errors and `abort`
+LOOK_NS = 1_000_000_000  # one that need not wait, for errors: a look takes 0.06 ms
 
 NEEDED = (
     "sudo apt-get install python3-gst-1.0 gstreamer1.0-plugins-good; "
@@ -67,6 +69,7 @@ class Pipeline:
         self._video = _bindings().GstVideo
         self._label = label
         self._aborted = threading.Event()
+        self._looked_ns = 0
         self._caps: Any = None
         self._info: Any = None
         try:
@@ -86,7 +89,8 @@ class Pipeline:
         """Wait for the next picture, until there is one, an error, or `abort`."""
         while True:
             sample = self._sink.try_pull_sample(SLICE_NS)
-            self._check_bus()
+            if sample is None or time.monotonic_ns() - self._looked_ns >= LOOK_NS:
+                self._check_bus()
             if sample is not None:
                 return self._shot(sample, into)
             if self._aborted.is_set():
@@ -96,6 +100,7 @@ class Pipeline:
 
     def _check_bus(self) -> None:
         """Raise what an element complained of; all else is dropped, so that nothing piles up."""
+        self._looked_ns = time.monotonic_ns()
         message = self._bus.pop_filtered(self._gst.MessageType.ERROR)
         if message is not None:
             error, _detail = message.parse_error()

@@ -7,12 +7,12 @@ import cv2
 import numpy as np
 
 from spotterd.data import Image, Pixels, size_of
-from spotterd.vision.pixels import scaled
+from spotterd.vision.pixels import clearest, scaled
 
 FROZEN_NS = 10_000_000_000  # a sensor's noise changes every frame; encoders may repeat for seconds
 LOOK_NS = 1_000_000_000  # between two looks at what is in the picture
 HOLD_NS = 10_000_000_000  # a warning that lasts shorter is none
-SAMPLE_ROWS = 60
+SAMPLE_ROWS = 60  # about as many are looked at
 GRID = 8  # blocks a side
 BLACK = 24  # of 255: nothing in the picture is brighter
 DARK, FLAT = 32, 4  # a covered block: its mean and its spread are lower
@@ -42,13 +42,14 @@ class Quality:
 
     def step(self, pixels: Pixels, now_ns: int) -> None:
         """Take the next picture in."""
-        sample = _thinned(pixels)
+        step = max(1, size_of(pixels)[1] // SAMPLE_ROWS)
+        sample = np.ascontiguousarray(clearest(pixels)[::step, ::step])
         if self._sample is None or not np.array_equal(sample, self._sample):
             self._changed_ns = now_ns
             self._tried = False
         self._sample = sample
         if now_ns - self._looked_ns >= LOOK_NS or not self._looked_ns:
-            self._look(sample, sharpness(pixels), now_ns)
+            self._look(_thinned(pixels, step), sharpness(pixels), now_ns)
 
     def frozen(self, now_ns: int) -> bool:
         """Whether every picture has been the same for `FROZEN_NS`."""
@@ -96,10 +97,9 @@ class Quality:
         return self._sharpest > SHARP_ENOUGH and sharp < BLURRED * self._sharpest
 
 
-def _thinned(pixels: Pixels) -> Image:
-    """Every n-th green pixel of every n-th row, about 60 rows."""
+def _thinned(pixels: Pixels, step: int) -> Image:
+    """Every n-th green pixel of every n-th row."""
     width, height = size_of(pixels)
-    step = max(1, height // SAMPLE_ROWS)
     few = scaled(pixels, (-(-width // step), -(-height // step)), cv2.INTER_NEAREST)
     return np.ascontiguousarray(few[..., 1])
 

@@ -59,6 +59,11 @@ def scaled(pixels: Pixels, size_wh: tuple[int, int], how: int = cv2.INTER_LINEAR
     return made.copy() if made is pixels else made
 
 
+def clearest(pixels: Pixels) -> Pixels:
+    """The plane in which most is to be seen, (h, w): brightness, or green; a view."""
+    return pixels[: size_of(pixels)[1]] if is_nv12(pixels) else pixels[..., 1]
+
+
 def as_bgr(pixels: Pixels) -> Image:
     """The whole picture: the array itself where it is BGR, else a new one."""
     return Scaler(size_of(pixels))(pixels)
