@@ -7,7 +7,9 @@ import yaml
 from typer.testing import CliRunner
 
 import tiny_models
+from brokers import free_port
 from spotterd.cli.main import app
+from spotterd.errors import RetryError
 
 
 def test_a_round_tells_efficiency_stages_and_memory(tmp_path: Path, monkeypatch) -> None:
@@ -40,3 +42,11 @@ def test_a_round_tells_efficiency_stages_and_memory(tmp_path: Path, monkeypatch)
     assert {"camera-main", "detect", "interpret", "mqtt"} <= set(told["cpu_ms"])
     assert 0 < sum(told["cpu_ms"].values()) < 50
     assert 50 < told["rss_mib"] <= told["peak_rss_mib"]
+
+
+def test_a_camera_that_is_not_there_is_one_sentence(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("SPOTTERD_STATE_DIR", str(tmp_path))
+    options = ["--source", f"rtsp://127.0.0.1:{free_port()}/x", "--rounds", "1", "--seconds", "0.2"]
+    done = CliRunner().invoke(app, ["bench", *options])
+    assert isinstance(done.exception, RetryError)
+    assert "no picture" in str(done.exception)

@@ -75,8 +75,8 @@ class Measured:
 
     @property
     def middle(self) -> Round:
-        """The round of median efficiency."""
-        return sorted(self.rounds, key=lambda one: one.efficiency)[len(self.rounds) // 2]
+        """The round of median efficiency; of two, the lower."""
+        return sorted(self.rounds, key=lambda one: one.efficiency)[(len(self.rounds) - 1) // 2]
 
 
 def measure(
@@ -91,6 +91,10 @@ def measure(
         seconds: for each measurement.
         count: rounds; there is one halt more.
         progress: told how far it is, 0..1, and what comes next.
+
+    Raises:
+        BadInputError: the source or the model will never work.
+        RetryError: no picture came.
     """
     with _Subject(config) as subject:
         subject.work(WARM_UP_S)
@@ -103,6 +107,8 @@ def measure(
             halts.append(subject.halt(seconds))
     progress(1.0, "")
     first, last = halts[0], halts[-1]
+    if last.done == first.done:
+        raise RetryError("The source gave no picture; `spotterd doctor --camera` tells why.")
     return Measured(
         [after.round_since(before) for before, after in pairwise(halts)],
         statistics.median(halt.bare.median_ms for halt in halts),
