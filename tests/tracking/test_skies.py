@@ -77,7 +77,7 @@ def test_the_motion_of_real_clips(clip: str, every: int) -> None:
 
 def test_the_truth_of_the_made_up_camera() -> None:
     """Flights come and go over the edges, and cross."""
-    options = SimOptions(seconds=60, fps=15, live=False, craft=3)
+    options = SimOptions(seconds=60, fps=15, live=False, craft=5)
     camera, tracker, rng = Sim(options), Tracker(Params()), np.random.default_rng(1)
     rows = []
     for n in range(60 * 15):

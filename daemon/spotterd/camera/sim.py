@@ -10,7 +10,8 @@ import numpy as np
 from pydantic import Field
 
 from spotterd.camera.base import Shot
-from spotterd.camera.sprites import DRAWINGS, PHASES, Sprite, draw
+from spotterd.camera.craft import DRAWINGS
+from spotterd.camera.sprites import PHASES, Sprite, draw, lay
 from spotterd.camera.uri import read_options
 from spotterd.config.schema import Section
 from spotterd.data import Floats, Image, Ints, Pixels
@@ -76,8 +77,8 @@ class Flight:
 
 
 @lru_cache(maxsize=128)
-def flight(options: SimOptions, craft: int, number: int) -> tuple[Flight, float]:
-    """The `number`-th flight of a craft, and the seconds it takes."""
+def flight(options: SimOptions, craft: int, number: int) -> Flight:
+    """The `number`-th flight of a craft."""
     dice = np.random.default_rng((options.seed, craft, number))
     width, height = options.size_wh
     label = LABELS[(craft + number) % len(LABELS)]
@@ -86,14 +87,15 @@ def flight(options: SimOptions, craft: int, number: int) -> tuple[Flight, float]
     takes_s = _takes_s(craft)
     to_left = bool(dice.integers(2))
     speed = (width + 2 * side) / takes_s
-    y = dice.uniform(0.1, 0.75) * (height - side)
+    # Heights apart by the golden ratio: craft seldom cover one another, and still cross at times.
+    y = (0.1 + 0.65 * ((0.618 * craft + dice.uniform(0, 0.25)) % 1)) * (height - side)
     climb = dice.uniform(-0.1, 0.1) * height / takes_s
     wobble = length * 0.15 if label in ("drone", "bird") else 0.0
     sprites = draw(label, length, mirrored=to_left, haze=(215, 190, 165))
     start = (float(width + side) if to_left else -2 * side, y)
     identity = number * options.craft + craft + 1
     velocity = (-speed if to_left else speed, climb)
-    return Flight(identity, label, start, velocity, (wobble, 2.5), sprites), takes_s
+    return Flight(identity, label, start, velocity, (wobble, 2.5), sprites)
 
 
 def _takes_s(craft: int) -> float:
@@ -138,7 +140,7 @@ class Sim:
         frame = into if into is not None and into.shape == sky.shape else np.empty_like(sky)
         np.copyto(frame, sky)
         for one, age_s in self._flying(seq):
-            _lay(frame, one.sprite(age_s), one.corner(age_s))
+            lay(frame, one.sprite(age_s), one.corner(age_s))
         return frame
 
     def truth(self, seq: int) -> Truth:
@@ -147,9 +149,7 @@ class Sim:
         ids, labels, boxes = [], [], []
         for one, age_s in self._flying(seq):
             x, y = one.corner(age_s)
-            whole = np.array(one.sprite(age_s).xyxy, np.float32) + np.array(
-                (x, y, x, y), np.float32
-            )
+            whole = np.add(one.sprite(age_s).xyxy, (x, y, x, y), dtype=np.float32)
             box = np.clip(whole, 0, np.array((width, height) * 2, np.float32))
             if _area(box) >= 0.5 * _area(whole):
                 ids.append(one.id)
@@ -164,7 +164,7 @@ class Sim:
             # Spread out, so that a few are in view from the first frame on.
             at_s = seq / self.fps + _takes_s(craft) * (0.3 + 0.17 * craft % 0.5)
             number, age_s = divmod(at_s, _takes_s(craft))
-            found.append((flight(self._options, craft, int(number))[0], age_s))
+            found.append((flight(self._options, craft, int(number)), age_s))
         return found
 
     def abort(self) -> None:
@@ -186,22 +186,6 @@ def open_sim(source: str) -> Sim:
 
 def _area(xyxy: Floats) -> float:
     return float(max(0, xyxy[2] - xyxy[0]) * max(0, xyxy[3] - xyxy[1]))
-
-
-def _lay(frame: Image, sprite: Sprite, corner: tuple[float, float]) -> None:
-    """Lay a sprite over a frame, clipped, to a fraction of a pixel."""
-    left, top = int(np.floor(corner[0])), int(np.floor(corner[1]))
-    height, width = sprite.keep.shape[:2]
-    x0, y0 = max(0, left), max(0, top)
-    x1, y1 = min(frame.shape[1], left + width + 1), min(frame.shape[0], top + height + 1)
-    if x0 >= x1 or y0 >= y1:
-        return
-    shift = np.array([[1, 0, corner[0] - x0], [0, 1, corner[1] - y0]], np.float32)
-    size_wh = (x1 - x0, y1 - y0)
-    paint = cv2.warpAffine(sprite.paint, shift, size_wh)
-    keep = cv2.warpAffine(sprite.keep, shift, size_wh, borderValue=1.0)
-    seen = frame[y0:y1, x0:x1]
-    seen[:] = seen * keep[..., None] + paint
 
 
 def _skies(options: SimOptions) -> list[Image]:
