@@ -85,14 +85,3 @@ def test_abort_ends_a_waiting_read() -> None:
     threading.Timer(0.05, sim.abort).start()
     with pytest.raises(RetryError):
         sim.read(None)
-
-
-def test_a_frame_costs_less_than_3_ms() -> None:
-    sim = open_sim("sim:?live=0&craft=3")
-    buffer = sim.render(0)
-    spent = []
-    for seq in range(200):
-        began = time.thread_time()
-        sim.render(seq, buffer)
-        spent.append(time.thread_time() - began)
-    assert np.median(spent) < 0.003  # 0.3 ms here; wide, for slow boards
