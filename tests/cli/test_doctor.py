@@ -49,6 +49,28 @@ def test_a_bad_configuration_is_a_problem_like_any_other(tmp_path: Path) -> None
     assert code == 1
 
 
+@pytest.mark.parametrize(
+    ("size", "advice"),
+    [
+        (
+            "1280x720",
+            "input_size: [640, 384] shows the detector the same without grey bars in 0.60",
+        ),
+        ("512x640", "[512, 640]"),
+        ("640x640", ""),
+    ],
+)
+def test_an_input_of_the_cameras_shape_is_advised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: str, advice: str
+) -> None:
+    monkeypatch.setenv("SPOTTERD_STATE_DIR", str(tmp_path))
+    config = written(tmp_path, 1, f"sim:?fps=50&size={size}")
+    found = {f["name"]: f for f in json.loads(run("--camera", "--json", "--config", config)[1])}
+    said = found["camera north"]["said"]
+    assert advice in said
+    assert ("input_size" in said) is bool(advice)
+
+
 def test_cameras_are_listed_and_a_picture_is_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,6 +38,17 @@ def test_aspect_is_kept_and_padding_is_even(frame_wh, input_hw) -> None:
     assert abs(height - frame_wh[1] * scale) <= 0.5 or height == 1
 
 
+@given(FRAMES, INPUTS)
+def test_the_tight_input_shows_the_same_at_the_same_scale(frame_wh, input_hw) -> None:
+    box = Letterbox(frame_wh, input_hw)
+    tight = Letterbox(frame_wh, box.tight_hw)
+    assert tight.tight_hw == box.tight_hw
+    assert all(a <= b for a, b in zip(box.tight_hw, input_hw, strict=True))
+    off = 0.5 / min(box.size_wh)  # by which rounding to whole pixels changes the scale, at most
+    for there, here in zip(tight.size_wh, box.size_wh, strict=True):
+        assert there >= here * (1 - off) - 1
+
+
 @given(FRAMES, INPUTS, st.lists(st.floats(0, 1), min_size=4, max_size=4))
 def test_boxes_come_back_within_a_pixel(frame_wh, input_hw, where) -> None:
     box = Letterbox(frame_wh, input_hw)

@@ -9,6 +9,7 @@ import numpy as np
 from spotterd.data import Doubles, Floats, Image, Pixels, size_of
 from spotterd.vision.pixels import Scaler
 
+STRIDE = 32
 PAD = 114  # the grey that YOLO networks are trained with
 
 
@@ -56,6 +57,12 @@ class Letterbox:
             min(max(round(width * scale), 1), columns),
             min(max(round(height * scale), 1), rows),
         )
+
+    @property
+    def tight_hw(self) -> tuple[int, int]:
+        """The least input that holds the scaled picture, in steps of YOLO's coarsest stride."""
+        width, height = self.size_wh
+        return -(-height // STRIDE) * STRIDE, -(-width // STRIDE) * STRIDE
 
     @cached_property
     def offset_xy(self) -> tuple[int, int]:
