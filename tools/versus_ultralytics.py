@@ -85,13 +85,17 @@ def main() -> None:
     """Measure both in turns, so that a busy machine slows both."""
     clip, model = sys.argv[1:3]
     command = os.environ["SPOTTERD"].split()
-    ratios = []
+    ratios, ours_alone, theirs_alone = [], [], []
     for _ in range(TURNS):
         ours, theirs = spotterd(clip, command), ultralytics(clip, model)
         ratios.append(ours.fps / theirs.fps)
+        ours_alone.append(ours.efficiency)
+        theirs_alone.append(theirs.efficiency)
         print(f"spotterd    {ours}\nultralytics {theirs}", flush=True)
     shown = ", ".join(f"{ratio:.2f}" for ratio in ratios)
     print(f"spotterd / ultralytics: {statistics.median(ratios):.3f} (turns: {shown})")
+    ours_share, theirs_share = statistics.median(ours_alone), statistics.median(theirs_alone)
+    print(f"of their own bare backends: {ours_share:.3f} and {theirs_share:.3f}")
 
 
 main()
