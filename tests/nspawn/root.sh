@@ -3,6 +3,7 @@
 # Needs root and mmdebstrap; about three minutes and 500 MB, once.
 set -eu
 [ ! -e "$1/etc/os-release" ] || exit 0
+mkdir -p "$1"
 mmdebstrap --quiet --variant=minbase --include=systemd,systemd-sysv,dbus,udev,libpam-systemd,mosquitto,mosquitto-clients,python3-venv,python3-systemd,iproute2,procps,ca-certificates,libgl1,libglib2.0-0 \
     bookworm "$1"
 echo '127.0.0.1 localhost' >"$1/etc/hosts"
