@@ -3,6 +3,8 @@
 import threading
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from spotterd.health.meters import MOST_SAMPLES, NS, Meters, QueueFigures, percentiles
 
@@ -93,3 +95,12 @@ def test_threads_do_not_lose_counts() -> None:
         meters.snapshot(NS)
     (camera,) = meters.snapshot(NS).cameras
     assert (camera.captured, camera.done) == (20_000, 20_000)
+
+
+@given(st.lists(st.integers(0, 10**10), min_size=1))
+def test_percentiles_are_samples_in_order(durations: list[int]) -> None:
+    found = percentiles(durations)
+    known = {d / 1e6 for d in durations}
+    assert {found.p50_ms, found.p95_ms, found.p99_ms} <= known
+    assert min(known) <= found.p50_ms <= found.p95_ms <= found.p99_ms <= max(known)
+    assert sum(d / 1e6 <= found.p95_ms for d in durations) >= 0.95 * len(durations)
