@@ -19,7 +19,7 @@ class _Connection(http.client.HTTPSConnection):
     """Hangs up on a head that takes too long: the socket's time-out begins anew at every byte."""
 
     def getresponse(self) -> http.client.HTTPResponse:
-        timer = threading.Timer(HEAD_S, self._hang_up)
+        timer = threading.Timer(HEAD_S, _hang_up, [self.sock])  # `self.sock` is gone at the end
         timer.daemon = True
         timer.start()
         try:
@@ -27,9 +27,10 @@ class _Connection(http.client.HTTPSConnection):
         finally:
             timer.cancel()
 
-    def _hang_up(self) -> None:
-        with suppress(OSError):  # it is closed already
-            self.sock.shutdown(socket.SHUT_RDWR)
+
+def _hang_up(sock: socket.socket) -> None:
+    with suppress(OSError):  # it is closed already
+        sock.shutdown(socket.SHUT_RDWR)
 
 
 class _Https(urllib.request.HTTPSHandler):
