@@ -14,6 +14,7 @@ from builder.models import CELL, SIDE, sky, tiny
 from spotterd.builder.make_onnx import form_name
 from spotterd.builder.ranges import shipped_ranges
 from spotterd.inference.model import inspect
+from spotterd.inference.open import model_path
 
 TOOL = Path(__file__).parents[2] / "tools" / "ship_ranges.py"
 
@@ -70,3 +71,17 @@ def test_a_board_finds_ranges_and_proofs_of_both_forms(
         assert not proof.enough, "60 objects do not show a loss of 1 %"
     assert found.proof(form_name(narrow=False), (64, 64)) is None
     assert "60 labelled objects" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["sky", "sky-s"])
+def test_the_bundled_models_ship_proofs_for_the_shapes_of_usual_cameras(name: str) -> None:
+    model = model_path(name)
+    found = shipped_ranges(model, inspect(model).sha256)
+    assert found is not None
+    for info in tool().sizes(model):
+        for narrow in (False, True):
+            proof = found.proof(form_name(narrow=narrow), info.input_hw)
+            assert proof is not None, info.input_hw
+            assert proof.enough
+            assert proof.problem == ""
+    assert len(found.proofs) == 8
