@@ -66,7 +66,10 @@ def ultralytics(clip: str, model: str) -> Told:
     results = YOLO(model, task="detect").predict(
         clip, stream=True, verbose=False, conf=0.35, iou=0.6, imgsz=INPUT[2], device="cpu"
     )
-    whole = measure(lambda: next(results))
+    try:
+        whole = measure(lambda: next(results))
+    except StopIteration:
+        raise SystemExit(f"{clip} is too short: {WARM_UP + FRAMES} pictures are needed.") from None
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     feed = {session.get_inputs()[0].name: np.zeros(INPUT, np.float32)}
     bare = measure(lambda: session.run(None, feed))
