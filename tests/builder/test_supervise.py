@@ -15,6 +15,7 @@ import pytest
 
 from builder.models import SIDE
 from spotterd.builder import supervise
+from spotterd.builder.child import ORPHANED
 from spotterd.builder.ladder import build
 from spotterd.builder.progress import silent
 from spotterd.builder.store import Store
@@ -172,6 +173,34 @@ def test_a_child_ends_with_its_parent(wanting: Wanting) -> None:
     child.stdin.close()  # what the kernel does when a parent dies
     with child.stdout:
         assert child.wait(PATIENCE_S) in (0, 3)
+
+
+def test_a_child_that_was_asked_nothing_ends_without_a_word(capfd: pytest.CaptureFixture) -> None:
+    for heard in ("", '{"detector": {'):  # the parent was killed before, and while it asked
+        with supervise._started() as child:
+            assert child.communicate(heard)[0] == ""
+        assert child.returncode == ORPHANED
+    assert capfd.readouterr().err == ""
+
+
+def test_a_child_that_nobody_listens_to_ends_without_a_traceback(
+    wanting: Wanting, capfd: pytest.CaptureFixture
+) -> None:
+    with started_child(wanting()[0]) as child:
+        assert child.stdout is not None
+        child.stdout.close()  # the first half of what the kernel does when a parent dies
+        assert child.wait(PATIENCE_S) == ORPHANED
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_child_that_has_told_all_ends_in_order(
+    wanting: Wanting, capfd: pytest.CaptureFixture
+) -> None:
+    with started_child(wanting()[0]) as child:
+        assert child.stdout is not None
+        assert '"done"' in child.stdout.read()  # while its own thread still waits for our end
+        assert child.wait(PATIENCE_S) == 0
+    assert "rror" not in capfd.readouterr().err
 
 
 def test_a_child_offers_itself_to_the_oom_killer_first(wanting: Wanting) -> None:

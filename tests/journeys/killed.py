@@ -97,6 +97,7 @@ class Journey:
         self._boots: dict[str, None] = {}  # in the order of the lives
         self._owed: set[tuple[str, int]] = set()  # was on disk when a kill came
         self._wish = 0
+        self._heard = 0  # of the log
         passwords(folder)
         self._broker = Mosquitto(folder, BROKER.format(folder=folder))
         self._hears = Subscriber(self._broker.port, f"{ROOT}/state", f"{ROOT}/config/reported")
@@ -182,7 +183,8 @@ class Journey:
             "PYTHONPATH": str(TESTS.parent / "daemon"),
             "SPOTTERD_STATE_DIR": str(self._state),
         }
-        with self._log.open("w") as log:
+        # Appended to: a builder may still speak when its daemon is dead and the next one writes.
+        with self._log.open("a") as log:
             self._daemon = subprocess.Popen(command, stderr=log, env=environment)
 
     @property
@@ -207,9 +209,13 @@ class Journey:
         self._hears.publish(f"{ROOT}/config/desired", json.dumps(wish).encode(), retain=True)
 
     def _look_at_the_disk(self, *, whole: bool = False) -> None:
-        said = self._log.read_text()
+        with self._log.open() as log:
+            log.seek(self._heard)
+            said = log.read()
+            self._heard = log.tell()
         self.verdict.ran += AT_WORK.search(said) is not None
         self._blame(line for line in said.splitlines() if any(bad in line for bad in SAYS_DAMAGE))
+        self._blame(re.findall(r"(?<=\(most recent call last\):\n)(?: .*\n)+.*", said))
         self._read_outbox()
         self._blame(str(path) for path in self._state.rglob("*broken*"))
         self._blame(str(path) for path in self._state.rglob("set-aside"))

@@ -46,17 +46,23 @@ class Teller:
         self.tell(Progress(fraction=round(fraction, 3), step=step, eta_s=eta_s))
 
     def tell(self, message: Message) -> None:
-        """Write one line."""
-        self._out.write(message.model_dump_json() + "\n")
-        self._out.flush()
+        """Write one line. Nobody to read it: the daemon is gone, so the process ends."""
+        try:
+            self._out.write(message.model_dump_json() + "\n")
+            self._out.flush()
+        except BrokenPipeError:  # heard here before the thread that waits for it
+            os._exit(ORPHANED)
 
 
 def main() -> int:
-    """Read a request, build, tell. The exit status is 0 whenever something was told."""
+    """Read a request, build, tell. The exit status: 0 if something was told, else ORPHANED."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("spotterd").setLevel(logging.INFO)
     teller = Teller(_own_stdout())
-    request = Request.model_validate_json(sys.stdin.readline())
+    line = sys.stdin.readline()
+    if not line.endswith("\n"):  # the daemon was killed before it had asked
+        return ORPHANED
+    request = Request.model_validate_json(line)
     threading.Thread(target=_end_with_stdin, name="orphan", daemon=True).start()
     _step_back()
     teller.tell(_build(request, teller))
