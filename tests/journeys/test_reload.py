@@ -12,8 +12,12 @@ from journeys.daemon import Daemon, daemon
 
 
 def cameras(name: str) -> dict[str, Any]:
-    # Short of probation: a reload meanwhile would have to wait for its end.
-    return {"cameras": {name: {"source": "sim:", "max_fps": 5}}, "remote": {"probation_frames": 1}}
+    return {
+        "cameras": {name: {"source": "sim:", "max_fps": 5}},
+        "health": {"interval_s": 1},
+        # A reload during probation would have to wait for its end.
+        "remote": {"probation_frames": 1},
+    }
 
 
 def turns(run: Daemon) -> None:

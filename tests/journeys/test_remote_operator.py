@@ -12,7 +12,7 @@ def test_an_operator_gets_sets_and_asks(broker: Broker, tmp_path: Path) -> None:
     tree = {
         "cameras": {"main": {"source": "sim:", "max_fps": 10}},
         "detector": {"model": str(tiny_models.sees_bright(tmp_path / "tiny.onnx"))},
-        "remote": {"probation_s": 8, "probation_frames": 5},
+        "remote": {"probation_s": 3, "probation_frames": 5},
     }
     at = ("--broker", broker.url)
     with daemon(broker, tmp_path, tree) as one:

@@ -1,5 +1,6 @@
 """RTSP through GStreamer: UDP, and the errors that its elements tell."""
 
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,9 @@ from spotterd.data import is_nv12, size_of
 from spotterd.errors import RetryError
 
 SERVER = Path(__file__).parent / "rtsp_server.py"
-PORT = "18573"
+with socket.socket() as free:
+    free.bind(("127.0.0.1", 0))
+    PORT = str(free.getsockname()[1])
 URL = f"rtsp://127.0.0.1:{PORT}/roof"
 
 gi = pytest.importorskip("gi")
