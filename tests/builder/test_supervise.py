@@ -130,6 +130,51 @@ def test_a_child_that_always_dies_is_told_and_given_up(
     assert children() == []
 
 
+def test_a_child_that_dies_before_it_is_asked_is_told(
+    wanting: Wanting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervise, "COMMAND", (sys.executable, "-c", "raise SystemExit(7)"))
+    started = supervise._started
+
+    def dead() -> subprocess.Popen[str]:
+        child = started()
+        child.wait(PATIENCE_S)
+        return child
+
+    monkeypatch.setattr(supervise, "_started", dead)
+    work = Build(wanting()[0], lambda _: None)
+    work.start()
+    assert "status 7" in finished(work).problem
+
+
+def test_a_child_that_cannot_be_started_is_told(
+    wanting: Wanting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervise, "COMMAND", ("/nowhere/python",))
+    ended: list[Outcome] = []
+    work = Build(wanting()[0], lambda _: None, ended.append)
+    work.start()
+    assert finished(work).problem == "The builder cannot be started: No such file or directory."
+    assert ended == [work.outcome]
+
+
+def test_a_defect_ends_a_build_and_not_only_its_thread(wanting: Wanting, caplog) -> None:
+    def broken(_progress: Progress) -> None:
+        raise ValueError("nobody expects this")
+
+    work = Build(wanting()[0], broken)
+    work.start()
+    assert "nobody expects this" in finished(work).problem
+    assert "Traceback" in caplog.text
+    assert children() == []
+
+
+def test_ctrl_c_at_the_terminal_does_not_reach_the_child(wanting: Wanting) -> None:
+    with started_child(wanting()[0]) as child:
+        assert os.getpgid(child.pid) != os.getpgid(0)
+        child.kill()
+
+
 class Shrinking:
     """A road that can do with less memory, once."""
 

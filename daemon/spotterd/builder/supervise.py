@@ -19,7 +19,7 @@ from spotterd.builder.store import Engine
 from spotterd.builder.wanted import Wanted
 from spotterd.builder.wire import Done, Failed, Message, Progress, Request, messages
 from spotterd.config.schema import Detector, Engines
-from spotterd.errors import BadInputError
+from spotterd.errors import BadInputError, RetryError, SpotterdError
 
 log = logging.getLogger(__name__)
 
@@ -91,29 +91,38 @@ class Build:
             self._thread.join()
 
     def _run(self) -> None:
+        try:
+            outcome = self._built()
+        except SpotterdError as error:
+            outcome = Outcome(problem=str(error))
+        except Exception as error:  # outermost of this thread; whoever waits must hear
+            log.exception("A defect while building")
+            outcome = Outcome(problem=f"A defect: {error!r}.")
+        self.outcome = outcome
+        self._on_end(outcome)
+
+    def _built(self) -> Outcome:
+        """Child after child, until there is an engine or nothing left to try."""
         request: Request | None = Request(
             detector=self._wanted.detector, engines=self._wanted.engines
         )
-        outcome = Outcome()
+        problem = ""
         while request is not None:
             last, status = self._attempt(request)
             if self._cancelled:
-                outcome = Outcome()
-                break
+                return Outcome()
             if isinstance(last, Done):
                 engine = self._wanted.find()
-                problem = "" if engine else "The engine that was built is not of this machine."
-                outcome = Outcome(engine, problem)
-                break
+                return Outcome(
+                    engine, "" if engine else "The engine that was built is not of this machine."
+                )
             problem = last.reason if isinstance(last, Failed) else _death(status)
-            outcome = Outcome(None, problem)
             if isinstance(last, Failed) and not last.again:
                 break
             request = after_death(request, self._wanted)
             if request is not None:
                 log.warning("%s Trying again %s.", problem, _how(request))
-        self.outcome = outcome
-        self._on_end(outcome)
+        return Outcome(problem=problem)
 
     def _attempt(self, request: Request) -> tuple[Message | None, int]:
         """Run one child to its end; its last message but progress, and its exit status."""
@@ -163,6 +172,8 @@ def _conversed(
         child.stdin.write(request.model_dump_json() + "\n")
         child.stdin.flush()
     except BrokenPipeError:  # it died at once; its status tells
+        with suppress(BrokenPipeError):  # of what it did not read
+            child.stdin.close()
         child.wait()
         return None
     last: Message | None = None
@@ -179,9 +190,17 @@ def _started() -> subprocess.Popen[str]:
     # The child imports the very spotterd that runs here, however this one was found.
     here = str(Path(spotterd.__file__).parents[1])
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([here, os.environ.get("PYTHONPATH", "")])}
-    child = subprocess.Popen(  # noqa: S603 (our own module)
-        COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env
-    )
+    try:
+        child = subprocess.Popen(  # noqa: S603 (our own module)
+            COMMAND,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=env,
+            start_new_session=True,  # Ctrl-C at the terminal is the daemon's, it ends us in order
+        )
+    except OSError as error:
+        raise RetryError(f"The builder cannot be started: {error.strerror}.") from error
     # When memory runs out, it goes first. Said here: until it could say so itself, after seconds of
     # imports, the daemon would be the larger one.
     with suppress(OSError):
