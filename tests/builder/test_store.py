@@ -238,3 +238,9 @@ def test_how_often_an_engine_has_ended_the_daemon_is_forgotten_with_it(store: St
     assert store.faults(WANTED) == 0
     (store.folder / f"{WANTED.key}.faults").write_bytes(b"torn \xff")
     assert store.faults(WANTED) == 0
+
+
+def test_an_engine_that_the_disk_does_not_let_go_is_a_sentence(store: Store) -> None:
+    (store.folder / f"{WANTED.key}.json").mkdir(parents=True)  # stands for a read-only disk
+    with pytest.raises(RetryError, match="cannot be removed"):
+        store.drop(WANTED)

@@ -1,8 +1,10 @@
 """Clips around events: playable, complete, and bounded in memory and on disk."""
 
+import errno
 import logging
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -121,6 +123,25 @@ def test_a_full_disk_costs_the_clip_and_one_warning(
         recorder.close(5.0)
     assert recorder.lost == 4
     assert len(caplog.records) == 1
+
+
+def test_nothing_is_left_of_clips_that_were_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "killed.part").write_bytes(b"half")
+    (tmp_path / "stays.part").mkdir()  # stands for a read-only disk
+
+    def full(*_: object) -> Iterator[bytes]:
+        yield b"half"
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(recording, "avi", full)
+    recorder = ClipRecorder(tmp_path, Clips(before_s=0, after_s=0.5))
+    recorder.event("e", 0)
+    recorder.frame(grey(1), 0)
+    recorder.close(5.0)
+    assert recorder.lost == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["stays.part"]
 
 
 def test_a_slow_disk_never_holds_the_frames_up(

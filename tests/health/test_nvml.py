@@ -75,3 +75,17 @@ def test_no_package_or_no_driver_is_no_probe(monkeypatch: pytest.MonkeyPatch) ->
     no_driver.nvmlInit = refuse
     monkeypatch.setitem(sys.modules, "pynvml", no_driver)
     assert open_nvml() is None
+
+
+def test_a_card_that_fell_off_its_bus_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    lost = card()
+    monkeypatch.setitem(sys.modules, "pynvml", lost)
+    probe = open_nvml()
+    assert probe is not None
+    for name in vars(lost):
+        if name.startswith("nvmlDeviceGet"):
+            setattr(lost, name, refuse)
+    assert probe.sample() == (
+        GpuFigures("GPU", None, None, None, None, None, None, throttled=False),
+    )
+    assert open_nvml() is None

@@ -74,6 +74,11 @@ def test_a_folder_that_cannot_be_written_is_told_once_and_when_it_is_over(
     assert str(folder) in told[0][1]
 
 
+def test_what_was_half_written_and_cannot_be_removed_ends_nothing(tmp_path: Path) -> None:
+    (tmp_path / "0000000001-cut.part").mkdir()  # stands for a read-only disk
+    assert len(PictureRing(tmp_path, keep=5, max_bytes=1000)) == 0
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path):
     """A file system of 64 kB."""

@@ -6,6 +6,7 @@ On the stand-in GPU, which forgets its fault as a real one does: for a new proce
 import io
 import logging
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 
@@ -14,14 +15,16 @@ from spotterd.builder import child
 from spotterd.builder import wanted as wanted_module
 from spotterd.builder.ladder import build
 from spotterd.builder.progress import silent
+from spotterd.builder.store import Store
 from spotterd.builder.supervise import Outcome
 from spotterd.builder.wanted import Wanted, engine_store, want
 from spotterd.builder.wire import Failed, Request
 from spotterd.config.load import Given
-from spotterd.errors import RestartError
+from spotterd.errors import FallBackError, RestartError, RetryError
 from spotterd.inference.cuda_slots import Lane
 from spotterd.inference.trt_world import world_of
 from spotterd.service import engine as engine_module
+from spotterd.service.answer import Rebuild
 from spotterd.service.engine import FAULTS_IN_A_ROW, EngineBroke, EngineKeeper, EngineReady
 from spotterd.service.helm import Helm
 from spotterd.service.pipeline import StageEnded
@@ -121,6 +124,29 @@ def test_a_new_engine_that_breaks_the_gpu_when_loaded_ends_the_daemon_too(given)
     with pytest.raises(RestartError, match=r"^The GPU failed\.$"):
         daemon.run(limit_s=60)
     assert store.faults(identity) == 1
+
+
+def test_an_engine_that_neither_runs_nor_goes_is_told_and_not_built_again(
+    given, monkeypatch
+) -> None:
+    """On a read-only disk; and whoever asks for another one hears why there is none."""
+
+    def stays(*_: object) -> None:
+        raise RetryError("It cannot be removed.")
+
+    def foreign(*_: object) -> None:
+        raise FallBackError("Of another driver.")
+
+    monkeypatch.setattr(Store, "drop", stays)
+    asked: SimpleQueue[str] = SimpleQueue()
+    daemon = Daemon(given, Notifier(lambda _: None))
+    daemon._inbox.put(Rebuild(asked, lambda _fraction, _doing: None))
+    daemon.run(limit_s=60)
+    assert asked.get_nowait() == "It cannot be removed."
+    monkeypatch.setattr(EngineKeeper, "_loaded", foreign)
+    loaded = EngineKeeper(given.with_overlay({}), lambda _: None).open()
+    loaded.detector.backend.close()
+    assert loaded.given_up == "It cannot be removed."
 
 
 LOST = RestartError("The GPU failed.")

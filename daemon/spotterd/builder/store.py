@@ -108,10 +108,20 @@ class Store:
         return Engine(self.folder / name if name else None, told)
 
     def drop(self, identity: Identity) -> None:
-        """Forget the engine of an identity, so that it is built again; its caches too."""
-        self._sidecar(identity).unlink(missing_ok=True)  # first, as in `save`
-        for path in self.folder.glob(f"{identity.key}.*"):
-            path.unlink(missing_ok=True)
+        """Forget the engine of an identity, so that it is built again; its caches too.
+
+        Raises:
+            RetryError: the disk does not let it go (read-only, no permission).
+        """
+        try:
+            self._sidecar(identity).unlink(missing_ok=True)  # first, as in `save`
+            for path in self.folder.glob(f"{identity.key}.*"):
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise RetryError(
+                f"The engine {identity.key} cannot be removed from {self.folder}: "
+                f"{error.strerror}. Mend the disk or its permissions."
+            ) from error
 
     @contextmanager
     def workfile(self, suffix: str) -> Iterator[Path]:

@@ -3,6 +3,7 @@
 import logging
 import queue
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,6 +94,9 @@ class ClipRecorder:
             self._lose(pending.path, "the disk is too slow")
 
     def _write_all(self) -> None:
+        for cut_off in self._folder.glob("*.part"):  # by a kill or a power cut
+            with suppress(OSError):  # a read-only disk stays as it is
+                cut_off.unlink(missing_ok=True)
         while (clip := self._ready.get()) is not None:
             path, stills = clip
             try:
@@ -115,9 +119,13 @@ def write(path: Path, stills: list[Still]) -> None:
     seconds = (stills[-1].at_ns - stills[0].at_ns) / 1e9
     fps = (len(stills) - 1) / seconds if seconds > 0 else 1.0
     half = path.with_suffix(".part")
-    with half.open("wb") as file:
-        file.writelines(avi([still.jpeg for still in stills], fps, stills[0].size_wh))
-    half.replace(path)
+    try:
+        with half.open("wb") as file:
+            file.writelines(avi([still.jpeg for still in stills], fps, stills[0].size_wh))
+        half.replace(path)
+    except OSError:
+        half.unlink(missing_ok=True)
+        raise
 
 
 def tidy(folder: Path, most_bytes: int) -> None:

@@ -44,7 +44,7 @@ class NvmlProbe:
         memory = self._ask(nvml.nvmlDeviceGetMemoryInfo, gpu)
         load = self._ask(nvml.nvmlDeviceGetUtilizationRates, gpu)
         milliwatt = self._ask(nvml.nvmlDeviceGetPowerUsage, gpu)
-        name = nvml.nvmlDeviceGetName(gpu)
+        name = self._ask(nvml.nvmlDeviceGetName, gpu) or "GPU"  # one that fell off its bus
         reasons = self._ask(nvml.nvmlDeviceGetCurrentClocksThrottleReasons, gpu) or 0
         held = (
             nvml.nvmlClocksThrottleReasonHwSlowdown
@@ -79,6 +79,6 @@ def open_nvml() -> NvmlProbe | None:
         return None
     try:
         pynvml.nvmlInit()
+        return NvmlProbe(pynvml)
     except pynvml.NVMLError:
         return None
-    return NvmlProbe(pynvml)

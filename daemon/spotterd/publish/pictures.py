@@ -4,6 +4,7 @@ import logging
 import re
 import time
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,8 @@ class PictureRing:
         self._failing_since_s: float | None = None
         found = sorted(path for path in _listed(folder) if NAME.fullmatch(path.name))
         for half_written in folder.glob("*.part"):
-            half_written.unlink(missing_ok=True)
+            with suppress(OSError):  # a read-only disk stays as it is
+                half_written.unlink(missing_ok=True)
         self._pictures = deque((path, _size(path)) for path in found)
         self._bytes = sum(size for _, size in self._pictures)
         self._next = int(found[-1].name[:10]) + 1 if found else 1

@@ -11,7 +11,7 @@ from spotterd.builder.supervise import Build, Outcome
 from spotterd.builder.wanted import engine_store, want
 from spotterd.builder.wire import Progress
 from spotterd.config.schema import Config
-from spotterd.errors import RestartError, SpotterdError
+from spotterd.errors import RestartError, RetryError, SpotterdError
 from spotterd.inference.base import Backend
 from spotterd.inference.detector import Detector, Thresholds
 from spotterd.inference.open import open_backend
@@ -108,11 +108,18 @@ class EngineKeeper:
                 raise
             except SpotterdError as error:
                 log.warning("The engine that is there does not run: %s Building it anew.", error)
-                self.drop()
+                try:
+                    self.drop()
+                except RetryError as stays:
+                    return self._plain(str(stays))
         return self._plain()
 
     def drop(self) -> None:
-        """Forget the kept engine, so that the next `open` leads to a build."""
+        """Forget the kept engine, so that the next `open` leads to a build.
+
+        Raises:
+            RetryError: the disk does not let it go.
+        """
         self._store.drop(self._wanted.identity)
 
     def faulted(self) -> None:

@@ -66,7 +66,10 @@ class Work:
         self._rebuild = rebuild
         self._keeper = EngineKeeper(config, post)
         if rebuild is not None:
-            self._keeper.drop()
+            try:
+                self._keeper.drop()
+            except RetryError as error:
+                self._rebuilt(str(error))
         loaded = self.loaded = self._keeper.open()
         if needs_engine and loaded.engine is None:
             loaded.detector.backend.close()
