@@ -4,11 +4,17 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # OpenCV reads this once, when it first opens or writes a video: a test may do so before the daemon.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 pytest_plugins = ("brokers",)
+
+# The same examples every time, however slow the machine: a red is about the change at hand. To look
+# for more, now and then: `pytest --hypothesis-profile=default`.
+settings.register_profile("repeatable", deadline=None, derandomize=True)
+settings.load_profile("repeatable")
 
 
 @pytest.fixture(autouse=True)
