@@ -37,9 +37,10 @@ class Truth:
         threading.Thread(target=self._run, daemon=True).start()
 
     def put(self, message: Message) -> None:
-        self._outbox.put(message)
-        self._put += 1
-        self._first = self._first or self._outbox._shelf.newest
+        with self._outbox._changed:  # it counts as unsaved before anybody looks
+            self._outbox.put(message)
+            self._put += 1
+            self._first = self._first or self._outbox._shelf.newest
 
     def _run(self) -> None:
         changed, unsaved = self._outbox._changed, lambda: self._outbox._shelf.unsaved

@@ -120,23 +120,23 @@ class Subscriber:
                 self.told[message.topic] = payload
             self._grew.notify_all()
 
-    def wait_for(self, wanted: set[tuple[str, int]], timeout_s: float) -> bool:
+    def wait(self, good: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait until what was heard is good."""
         with self._grew:
-            return self._grew.wait_for(lambda: wanted <= self.first.keys(), timeout_s)
+            return self._grew.wait_for(good, timeout_s)
+
+    def wait_for(self, wanted: set[tuple[str, int]], timeout_s: float) -> bool:
+        return self.wait(lambda: wanted <= self.first.keys(), timeout_s)
 
     def wait_for_new_life(self, known: Iterable[str], timeout_s: float) -> bool:
         """Wait for an event of a boot that was not known."""
-        with self._grew:
-            return self._grew.wait_for(
-                lambda: next(reversed(self.first), ("", 0))[0] not in {"", *known}, timeout_s
-            )
+        return self.wait(
+            lambda: next(reversed(self.first), ("", 0))[0] not in {"", *known}, timeout_s
+        )
 
     def wait_until(self, topic: str, good: Callable[[Any], bool], timeout_s: float) -> bool:
         """Wait until the latest payload of a topic is good."""
-        with self._grew:
-            return self._grew.wait_for(
-                lambda: topic in self.told and good(self.told[topic]), timeout_s
-            )
+        return self.wait(lambda: topic in self.told and good(self.told[topic]), timeout_s)
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         self._client.publish(topic, payload, 1, retain)
@@ -251,11 +251,11 @@ class Journey:
     def _finish(self) -> None:
         self._say("the end")
         # Connected again; without that a stop leaves the rest to the next start, rightly.
-        self._subscriber.wait_for(set(self._safe()), 30)
+        self._subscriber.wait_for(set(self._safe()), 60)
         self._source.terminate()
-        self.verdict.source = json.loads(self._source.communicate(timeout=30)[0])
+        self.verdict.source = json.loads(self._source.communicate(timeout=60)[0])
         safe = self._safe()
-        self._subscriber.wait_for(set(safe), 10)
+        self._subscriber.wait_for(set(safe), 30)
         first = list(self._subscriber.first)
         boots = list(dict.fromkeys(boot for boot, _ in safe))
         # What was not on disk when a kill came may have been lost or not; it is in no list.

@@ -9,7 +9,7 @@ import pytest
 from brokers import MOSQUITTO
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 def test_nothing_is_lost_and_order_is_kept(tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
     if not MOSQUITTO or os.geteuid():
         pytest.skip("needs mosquitto, and root for a small disk to fill")
