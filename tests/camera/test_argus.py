@@ -31,7 +31,7 @@ class Silent:
         self._aborted = threading.Event()
 
     def read(self, _into: object) -> None:
-        assert self._aborted.wait(5)
+        assert self._aborted.wait(30)
         raise RetryError(f"{self._label} is silent.")
 
     def abort(self) -> None:
@@ -67,7 +67,7 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     class Hanging(Silent):
         def __init__(self, description: str, label: str) -> None:
             super().__init__(description, label)
-            let_go.wait(10)
+            let_go.wait(60)
 
     monkeypatch.setattr(argus, "Pipeline", Hanging)
     yield
@@ -82,7 +82,7 @@ def test_hanging_starts_restart_it_too(
     monkeypatch.setattr(argus, "restart", lambda: (restart(), restarted.set())[0])
     for _ in range(3):
         threading.Thread(target=open_csi, args=("csi:0",), daemon=True).start()
-    assert restarted.wait(5)
+    assert restarted.wait(30)
     assert calls.read_text() == RESTART
 
 

@@ -71,7 +71,7 @@ def test_a_clip_shows_before_and_after_its_event(tmp_path: Path) -> None:
         if n == 50:
             path = recorder.event("e1", n * S // 10)
         recorder.frame(grey(2 * n), n * S // 10)
-    recorder.close(5.0)
+    recorder.close(30.0)
     assert path == tmp_path / "roof" / "e1.avi"
     shown = play(path)
     assert abs(shown[0] - 40) <= 1
@@ -88,7 +88,7 @@ def test_events_close_together_share_a_clip(tmp_path: Path) -> None:
         if n in (10, 15, 28):
             paths.append(recorder.event(f"e{n}", n * S // 10))
         recorder.frame(grey(n), n * S // 10)
-    recorder.close(5.0)
+    recorder.close(30.0)
     assert [path.name for path in paths] == ["e10.avi", "e10.avi", "e28.avi"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["e10.avi", "e28.avi"]
 
@@ -98,7 +98,7 @@ def test_an_event_at_the_end_is_kept_by_close(tmp_path: Path) -> None:
     for n in range(5):
         recorder.frame(grey(n), n * S // 10)
     path = recorder.event("last", S // 2)
-    recorder.close(5.0)
+    recorder.close(30.0)
     assert len(play(path)) == 5
 
 
@@ -120,7 +120,7 @@ def test_a_full_disk_costs_the_clip_and_one_warning(
             if n % 10 == 0:
                 recorder.event(f"e{n}", n * S // 10)
             recorder.frame(grey(n), n * S // 10)
-        recorder.close(5.0)
+        recorder.close(30.0)
     assert recorder.lost == 4
     assert len(caplog.records) == 1
 
@@ -148,14 +148,14 @@ def test_a_slow_disk_never_holds_the_frames_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go = threading.Event()
-    monkeypatch.setattr(recording, "write", lambda *_: go.wait(5))
+    monkeypatch.setattr(recording, "write", lambda *_: go.wait(60))
     recorder = ClipRecorder(tmp_path, Clips(before_s=0, after_s=0.1))
     for n in range(100):
         recorder.event(f"e{n}", n * S)
         recorder.frame(grey(n), n * S + S // 2)
     assert recorder.lost >= 90
     go.set()
-    recorder.close(5.0)
+    recorder.close(30.0)
 
 
 @pytest.mark.parametrize("width", [32, 64])

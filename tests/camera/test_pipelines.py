@@ -131,6 +131,6 @@ def test_stamps_of_other_clocks_are_not_believed(stamp_ns: int, wanted: int) -> 
 
 
 def test_wall_time_is_that_of_the_capture() -> None:
-    late, now = live_shot(np.empty((1, 1, 3), np.uint8)), live_shot(np.empty((1, 1, 3), np.uint8))
+    now = live_shot(np.empty((1, 1, 3), np.uint8))
     early = live_shot(now.pixels, now.captured_ns - 10**9)
-    assert 0.9e9 < late.wall_ns - early.wall_ns < 1.1e9
+    assert 0.5e9 < now.wall_ns - early.wall_ns < 1.5e9

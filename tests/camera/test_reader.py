@@ -17,7 +17,8 @@ from spotterd.config.schema import Camera
 from spotterd.data import Frame, Image
 from spotterd.errors import BadInputError, RetryError
 
-WAIT_S = 10.0
+WAIT_S = 30.0
+SILENT_S = 1.0
 
 
 class Scripted:
@@ -62,9 +63,12 @@ class Scripted:
 
 
 class Rig:
-    """A reader on scripted sources, one script an attempt."""
+    """A reader on scripted sources, one script an attempt.
 
-    def __init__(self, *scripts: list, stall_timeout_s: float = 0.2, **options: object) -> None:
+    Silence is what a script says it is, not a slow machine: short only where one is silent.
+    """
+
+    def __init__(self, *scripts: list, stall_timeout_s: float = WAIT_S, **options: object) -> None:
         self.sources: list[Scripted] = []
         self.frames: Queue[Frame] = Queue()
         self.told: Queue[CameraStatus] = Queue()
@@ -131,7 +135,7 @@ def test_a_camera_that_goes_is_opened_again(caplog: pytest.LogCaptureFixture) ->
 
 @pytest.mark.parametrize("fault", ["bug", "wait", "hang"])
 def test_bugs_and_silence_are_recovered_from(fault: str) -> None:
-    with Rig(["frame", fault]) as rig:
+    with Rig(["frame", fault], stall_timeout_s=SILENT_S) as rig:
         rig.wait_for("online")
         rig.wait_for("online")
         assert rig.reader.reconnects == 1
@@ -140,12 +144,12 @@ def test_bugs_and_silence_are_recovered_from(fault: str) -> None:
 
 
 def test_silence_is_told_as_stalled() -> None:
-    with Rig(["frame", "wait"]) as rig:
+    with Rig(["frame", "wait"], stall_timeout_s=0.2) as rig:
         assert "No picture for 0.2 s" in rig.wait_for("stalled").reason
 
 
 def test_a_read_that_comes_back_late_gives_no_frame_and_closes_its_source() -> None:
-    with Rig(["frame", "hang"]) as rig:
+    with Rig(["frame", "hang"], stall_timeout_s=SILENT_S) as rig:
         rig.wait_for("stalled")
         rig.wait_for("online")
         late = rig.sources[0]
@@ -172,7 +176,7 @@ def test_stop_keeps_its_time_although_a_read_hangs() -> None:
     rig.frames.get(timeout=WAIT_S)
     began = time.monotonic()
     rig.reader.stop(0.2)
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < WAIT_S / 3  # it hangs for ever
     assert rig.reader.ended.is_set()
     assert rig.reader.hung == 1
     rig.sources[0].let_go.set()
@@ -208,7 +212,7 @@ def test_progress_goes_on_while_downstream_is_slow_and_stops_with_the_camera() -
     until(lambda: reader.frames == 1)
     began = time.monotonic_ns()
     assert not reader.ended.wait(0.3)  # six times the stall time-out
-    assert reader.progress_ns > began
+    until(lambda: reader.progress_ns > began)
     assert all(status.state != "stalled" for status in told.queue)
     blocked.set()
     reader.stop(1.0)
@@ -229,9 +233,9 @@ def test_a_frozen_camera_is_opened_again_once(monkeypatch: pytest.MonkeyPatch) -
 def test_max_fps_thins_a_camera_out() -> None:
     with Rig(max_fps=20) as rig:
         stamps = [rig.frames.get(timeout=WAIT_S).captured_ns for _ in range(8)]
-    assert min(np.diff(stamps)) > 25e6
+        until(lambda: rig.reader.vitals().fps > 25)
+    assert np.mean(np.diff(stamps)) > 45e6  # after a late one the next may come early
     assert rig.reader.frames > 8
-    assert rig.reader.vitals().fps > 25
     assert rig.reader.vitals().age_ns < WAIT_S * 1e9
 
 
@@ -239,23 +243,23 @@ def test_a_recording_is_read_as_fast_as_it_is_taken_and_in_order() -> None:
     seen: list[int] = []
     reader = CameraReader(
         "clip",
-        Camera(source="sim:?live=0&seconds=2&size=64x48&fps=50"),
+        Camera(source="sim:?live=0&seconds=100&size=64x48&fps=1"),
         lambda frame, live: (seen.append(frame.stream_ns), frame.release(), live)[2],
         lambda _status: None,
     )
     began = time.monotonic()
     reader.start()
     assert reader.ended.wait(WAIT_S)
-    assert time.monotonic() - began < 1.0
-    assert seen == [n * 20_000_000 for n in range(100)]
+    assert time.monotonic() - began < WAIT_S  # of its 100 s
+    assert seen == [n * 1_000_000_000 for n in range(100)]
 
 
 def test_no_threads_stay() -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())  # some may be those of other tests, about to end
     for _ in range(3):
         with Rig(["frame", RetryError("x")]) as rig:
             rig.wait_for("online")
-    assert threading.active_count() == before
+    until(lambda: set(threading.enumerate()) <= before)
 
 
 def until(true: Callable[[], bool]) -> None:

@@ -39,7 +39,7 @@ def test_a_server_that_stops_hangs_and_comes_back(serve: type[Server]) -> None:
     server.start()
     began = time.monotonic()
     wait_for(told, "online")
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < 15
 
     server.signal(signal.SIGSTOP)
     assert "No picture for 1.5 s" in wait_for(told, "stalled").reason

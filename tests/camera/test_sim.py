@@ -76,7 +76,7 @@ def test_live_keeps_its_rate() -> None:
     for _ in range(30):
         shot = sim.read(None)
         assert shot.stream_ns == shot.captured_ns
-    assert 0.28 < time.monotonic() - began < 2.0
+    assert 0.28 < time.monotonic() - began < 10.0
 
 
 def test_abort_ends_a_waiting_read() -> None:
