@@ -2,10 +2,13 @@
 
 import os
 import queue
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ import pytest
 from brokers import Broker, Mosquitto, free_port
 from spotterd.config.schema import Mqtt
 from spotterd.errors import BadInputError
+from spotterd.publish import mqtt
 from spotterd.publish.base import Incoming, Message
 from spotterd.publish.broker import DemoBroker
 from spotterd.publish.memory import MemoryOutbox
@@ -68,6 +72,30 @@ def test_the_demo_broker_and_its_lack_of_mqtt_5(make: Make) -> None:
         assert listener.wait_connected(15)
         listener.send(Message("a/b", b"x", qos=1))
         assert hear(listener, b"x").topic == "a/b"
+
+
+@pytest.mark.parametrize("knows", [b"\x04", b""])
+def test_a_broker_that_says_nothing_about_mqtt_5(
+    make: Make, monkeypatch: pytest.MonkeyPatch, knows: bytes
+) -> None:
+    """As amqtt does: it is asked for 3.1.1 as well, before it is called silent."""
+    monkeypatch.setattr(mqtt, "FIRST_ANSWER_S", 0.2)
+    monkeypatch.setattr(mqtt, "ANSWER_TIMEOUT_S", 0.4)
+    with socket.create_server(("127.0.0.1", 0)) as silent, ExitStack() as callers:
+
+        def serve() -> None:
+            for _ in range(2):
+                caller = callers.enter_context(silent.accept()[0])
+                connect = caller.recv(4096)
+                if connect[8:9] == knows:  # after header, length, and the name of the protocol
+                    caller.sendall(b"\x20\x02\x00\x00")
+
+        server = threading.Thread(target=serve)
+        server.start()
+        link = make(f"mqtt://127.0.0.1:{silent.getsockname()[1]}")
+        assert link.wait_connected(15, patient=False) == bool(knows)
+        server.join(15)
+        assert knows or "said nothing" in link.last_error
 
 
 def test_a_taken_port_is_told_in_a_sentence(broker: Broker) -> None:

@@ -90,16 +90,24 @@ class Connection:
             client.username_pw_set(self._endpoint.username, self._endpoint.password)
         return client
 
-    def dial(self, wake: socket.socket, keepalive_s: int, giving_up: threading.Event) -> bool:
+    def dial(
+        self,
+        wake: socket.socket,
+        keepalive_s: int,
+        giving_up: threading.Event,
+        patience_s: float = ANSWER_TIMEOUT_S,
+    ) -> bool:
         """Connect and wait for the broker's yes.
 
         Args:
             wake: readable when somebody wants this thread's attention.
             keepalive_s: seconds between pings.
             giving_up: set when the connection is no longer wanted.
+            patience_s: how long to wait for the broker's word once there is a connection.
 
         Returns:
-            False where the broker does not speak this version of MQTT, or `giving_up` was set.
+            False where the broker does not speak this version of MQTT (it says so, hangs up, or
+            says nothing), or `giving_up` was set.
 
         Raises:
             RetryError: no broker, no network, no trust, or the broker said no.
@@ -118,15 +126,13 @@ class Connection:
                 f"No connection to the broker {self._endpoint.name}: {why}."
             ) from error
         self._watch(wake)
-        deadline = time.monotonic() + ANSWER_TIMEOUT_S
+        deadline = time.monotonic() + patience_s
         while self._answer is None and not giving_up.is_set():
             left_s = deadline - time.monotonic()
-            if left_s <= 0:
-                raise self._refused("it does not answer")
-            if not self._turn_network(left_s):
+            if left_s <= 0 or not self._turn_network(left_s):
                 break
         if self._answer is None:
-            # Brokers that know only 3.1.1 hang up on a CONNECT of version 5.
+            # Brokers that know only 3.1.1 hang up on a CONNECT of version 5; amqtt is silent.
             return False
         if self._answer.value == reasons.UNSUPPORTED_PROTOCOL:
             return False

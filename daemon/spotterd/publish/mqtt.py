@@ -20,6 +20,7 @@ from spotterd.publish.pending import Pending
 log = logging.getLogger(__name__)
 
 INBOX_SIZE = 64
+FIRST_ANSWER_S = 5.0  # for a word about MQTT 5, where 3.1.1 is still to be tried
 STABLE_S = 30.0  # a connection that lived this long was a good one
 TWINS_AFTER = 3  # connections in a row that did not
 DRAIN_SHARE = 0.6  # of the time to stop; the rest is for the final message
@@ -227,7 +228,12 @@ class MqttLink:
             connection = Connection(endpoint, self._client_id, version, will)
             accepted = False
             try:
-                accepted = connection.dial(self._wake_r, self._mqtt.keepalive_s, self._stopping)
+                accepted = connection.dial(
+                    self._wake_r,
+                    self._mqtt.keepalive_s,
+                    self._stopping,
+                    ANSWER_TIMEOUT_S if version == versions[-1] else FIRST_ANSWER_S,
+                )
             finally:
                 if not accepted:
                     connection.abandon()
@@ -236,7 +242,7 @@ class MqttLink:
             if self._stopping.is_set():
                 return None
         raise RetryError(
-            f"The broker {endpoint.name} hung up on MQTT {' and '.join(versions)}. "
+            f"The broker {endpoint.name} hung up on MQTT {' and '.join(versions)} or said nothing. "
             "Check mqtt.url (is this an MQTT port, is it one for mqtts://?) and mqtt.protocol."
         )
 
