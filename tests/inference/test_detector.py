@@ -252,3 +252,17 @@ def test_boxes_of_a_craft_that_fills_the_picture_are_one(tmp_path) -> None:
     found = Detector(backend, LABELS, 0.35, 0.6, 100).run_once(np.zeros((64, 96, 3), np.uint8))
     backend.close()
     assert found.xyxy.tolist() == [[0, 0, 96, 64]]
+
+
+def test_what_is_no_number_is_not_seen_and_no_score_is_above_one(tmp_path) -> None:
+    answer = np.zeros((1, 7, 126), np.float32)
+    answer[0, :4, 3:7] = np.array([(12, 8, 60, 40)[i] for i in range(4)])[:, None]
+    answer[0, :4, 8] = (70, 50, 20, 20)
+    answer[0, 4, 3:9] = (0.9, 0.9, np.nan, np.inf, 0, 5.3)
+    answer[0, 0, 3], answer[0, 2, 4] = np.nan, np.inf
+    backend = OnnxBackend(tiny_models.save(tmp_path / "m.onnx", answer), threads=1)
+    found = Detector(backend, LABELS, 0.35, 0.6, 100).run_once(np.zeros((64, 96, 3), np.uint8))
+    backend.close()
+    assert np.isfinite(found.xyxy).all()
+    assert found.score.max() == 1
+    assert [60, 40, 80, 60] in found.xyxy.tolist()

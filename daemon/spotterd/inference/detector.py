@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import cast
 
+import numpy as np
+
 from spotterd.data import Detections, Pixels, size_of
 from spotterd.inference.base import Backend, FrameSlot, Slot
 from spotterd.vision.boxes import best, nms
@@ -88,7 +90,9 @@ class Detector:
             return found
         # Clipped first: boxes of a craft that fills the picture reach beyond it by as much again,
         # each in its own way, and would not overlap enough to be told for one.
-        clipped = Detections(letterbox.to_frame(found.xyxy), found.score, found.label)
+        # So are scores, of an export that lacks its sigmoid: beyond 1 no event could be told.
+        score = np.minimum(found.score, 1)
+        clipped = Detections(letterbox.to_frame(found.xyxy), score, found.label)
         if self._head.overlapping:
             return nms(clipped, wanted.iou, wanted.max_detections)
         return best(clipped, wanted.max_detections)
