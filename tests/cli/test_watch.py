@@ -125,7 +125,7 @@ def watch(*arguments: str) -> subprocess.CompletedProcess[str]:
         env={**os.environ, "PYTHONPATH": str(DAEMON)},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
 
@@ -135,9 +135,9 @@ def test_json_lines_through_a_broker(broker: Broker) -> None:
     sender.start()
     sender.send(Message(TOPICS.availability, b"online", qos=1, retain=True))
     sender.send(Message("spotter/other/availability", b"online", qos=1, retain=True))
-    assert sender.wait_connected(5)
-    sender.stop(timeout_s=5)
-    done = watch("--broker", broker.url, "--node", "roof", "--json", "--for", "1")
+    assert sender.wait_connected(30)
+    sender.stop(timeout_s=20)
+    done = watch("--broker", broker.url, "--node", "roof", "--json", "--for", "3")
     assert [json.loads(line) for line in done.stdout.splitlines()] == [
         {"topic": TOPICS.availability, "retained": True, "payload": "online"}
     ]

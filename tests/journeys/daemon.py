@@ -23,7 +23,7 @@ from spotterd.publish.memory import MemoryOutbox
 from spotterd.publish.mqtt import MqttLink
 from spotterd.publish.topics import Topics
 
-SOON_S = 30.0  # for anything that takes a second or two on an idle machine
+SOON_S = 60.0  # for anything that takes a second or two on an idle machine
 
 
 def command(*args: object) -> list[str]:
@@ -133,6 +133,10 @@ class Daemon:
 
     def wait_for_state(self, state: str) -> Any:
         return self.wait_for("state", lambda payload: payload["state"] == state)
+
+    def first(self, topic: str, good: Callable[[Any], bool] = lambda _: True) -> Any:
+        """The first good payload of this topic, even if it came while another was waited for."""
+        return next(filter(good, self.of(topic)), None) or self.wait_for(topic, good)
 
     def deafen(self) -> None:
         """Hear nothing from now on."""

@@ -13,12 +13,12 @@ from journeys.daemon import Daemon, daemon
 from spotterd.publish.base import Message
 
 
-def tree(folder: Path) -> dict[str, Any]:
+def tree(folder: Path, probation_s: float = 60) -> dict[str, Any]:
     """A made-up sky, and a model that takes next to no time."""
     return {
         "cameras": {"main": {"source": "sim:", "max_fps": 10}},
         "detector": {"model": str(tiny_models.sees_bright(folder / "tiny.onnx"))},
-        "remote": {"probation_s": 6, "probation_frames": 5},
+        "remote": {"probation_s": probation_s, "probation_frames": 5},
     }
 
 
@@ -71,12 +71,14 @@ def test_threshold_zone_precision_and_camera_change_while_it_runs(watching: Daem
     assert "Traceback" not in stderr
 
 
-def test_a_camera_that_never_works_is_taken_back(watching: Daemon) -> None:
-    wish(watching, 1, {"cameras": {"main": {"source": "/dev/video99"}}})
-    told = answer(watching, 1, "rolled_back")
-    assert told["errors"][0]["message"]
-    assert told["config"]["cameras"]["main"]["source"] == "sim:"
-    watching.wait_for_state("running")
+def test_a_camera_that_never_works_is_taken_back(broker: Broker, tmp_path: Path) -> None:
+    with daemon(broker, tmp_path, tree(tmp_path, probation_s=6)) as one:
+        one.wait_for_state("running")
+        wish(one, 1, {"cameras": {"main": {"source": "/dev/video99"}}})
+        told = answer(one, 1, "rolled_back")
+        assert told["errors"][0]["message"]
+        assert told["config"]["cameras"]["main"]["source"] == "sim:"
+        one.wait_for_state("running")
 
 
 def test_a_kill_during_probation_comes_up_on_the_last_good_one(
@@ -126,8 +128,7 @@ def test_a_stale_wish_that_the_broker_keeps_changes_nothing_at_boot(watching: Da
 
 
 def test_of_two_operators_who_race_each_gets_an_answer(broker: Broker, tmp_path: Path) -> None:
-    patient = {**tree(tmp_path), "remote": {"probation_s": 60, "probation_frames": 5}}
-    with daemon(broker, tmp_path, patient) as one:
+    with daemon(broker, tmp_path, tree(tmp_path)) as one:
         one.wait_for_state("running")
         camera = {"source": "sim:", "max_fps": 5}
         # Not retained: of those, a sender's own link would only let the latest go.

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from spotterd.publish.base import Message, Row
 from spotterd.publish.ledger import Entry, Ledger
-from spotterd.publish.outbox import Outbox
+from spotterd.publish.outbox import BATCH_S, Outbox
 from spotterd.publish.shelf import AHEAD
 
 DAEMON = Path(__file__).parents[2] / "daemon"
@@ -183,16 +184,16 @@ def test_ledger_keeps_its_limits_and_spares_what_matters(entries: list) -> None:
 
 
 def test_bursts_share_commits(outbox: Outbox) -> None:
-    ready = Ready(outbox)
+    ready, began_s = Ready(outbox), time.monotonic()
     for number in range(1000):
         outbox.put(message(number))
     for row in ready.take(1000):
         outbox.done(row.id)
-    assert outbox.commits <= 5
+    assert outbox.commits <= 5 + (time.monotonic() - began_s) / BATCH_S
 
 
 COUNTED = """
-import sys, threading
+import sys, threading, time
 from pathlib import Path
 from spotterd.publish.base import Message
 from spotterd.publish.outbox import Outbox
@@ -202,16 +203,21 @@ def forward():
 outbox.on_ready = forward
 tick = threading.Event()
 print("go", file=sys.stderr, flush=True)
+began_s = time.monotonic()
 for number in range(40):
     outbox.put(Message("t", b"x" * 500, 1, kind="start"))
     tick.wait(0.05)
+spent_s = time.monotonic() - began_s
 outbox.close()
-print(outbox.commits)
+print(outbox.commits, spent_s)
 """
 
 
 def test_fsyncs_at_20_events_a_second(tmp_path: Path) -> None:
-    """Counted by the kernel, not by us: at most 0.6 an event, acknowledgements included."""
+    """Counted by the kernel, not by us: at most 0.6 an event, acknowledgements included.
+
+    Which is 12 a second; a machine that is too slow for 20 events a second has fewer at a time.
+    """
     strace = shutil.which("strace")
     if not strace:
         pytest.skip("no strace here: sudo apt-get install strace")
@@ -230,7 +236,8 @@ def test_fsyncs_at_20_events_a_second(tmp_path: Path) -> None:
         pytest.skip("strace is not allowed here")
     after_start = trace.read_text().split('"go', 1)[1]
     syncs = after_start.count("sync(")
-    assert int(done.stdout) <= syncs <= 40 * 0.6 + 2, done.stderr  # 2: the last checkpoint
+    commits, spent_s = map(float, done.stdout.split())
+    assert commits <= syncs <= spent_s * 20 * 0.6 + 2, done.stderr  # 2: the last checkpoint
 
 
 @pytest.mark.parametrize("damage", ["header", "middle", "not a database", "wal"])

@@ -41,7 +41,7 @@ def make() -> Iterator[Make]:
 
 def told(link: MqttLink) -> str:
     """Why there is no connection."""
-    assert not link.wait_connected(10, patient=False)
+    assert not link.wait_connected(30, patient=False)
     return link.last_error
 
 
@@ -185,7 +185,7 @@ def test_the_acl_sample(
     link = make(guarded.url, username=user, password_file=password(tmp_path, user))
     assert link.wait_connected(15)
     link.send(Message(topic, b"{}", qos=1, retain=True))
-    link.stop(timeout_s=5)
+    link.stop(timeout_s=20)
     assert link.refused == (0 if allowed else 1)
     assert link.last_error == (
         ""

@@ -91,7 +91,7 @@ class Running:
         self.pipeline.start()
 
     def wait_until(self, happened) -> None:
-        while not happened(self.news.get(timeout=10)):
+        while not happened(self.news.get(timeout=60)):
             pass
 
 
@@ -161,7 +161,7 @@ def test_first_frames_and_states_are_told(config) -> None:
     running = Running(config)
     first, online = set(), set()
     while not (first == online == {"a", "b"}):
-        match running.news.get(timeout=10):
+        match running.news.get(timeout=60):
             case FirstFrame(camera):
                 first.add(camera)
             case CameraTold(name, status) if status.state == "online":

@@ -16,8 +16,8 @@ def run(turn) -> tuple[str, Exception | None, int]:
     meters = Meters(0)
     stage = Stage("work", turn, lambda *what: told.put(what), meters)
     stage.start()
-    name, error = told.get(timeout=5)
-    assert stage.join(5)
+    name, error = told.get(timeout=30)
+    assert stage.join(30)
     return name, error, meters.snapshot(1).errors
 
 
@@ -54,23 +54,23 @@ def test_progress_is_a_finished_turn_and_not_a_failed_one() -> None:
 
     def turn() -> None:
         done.release()
-        assert go.acquire(timeout=5)
+        assert go.acquire(timeout=30)
         if (what := next(turns)) is not None:
             raise what
 
     stage = Stage("work", turn, lambda *_: None, Meters(0))
     stage.start()
-    assert done.acquire(timeout=5)
+    assert done.acquire(timeout=30)
     at_start = stage.progress_ns
     go.release()
-    assert done.acquire(timeout=5)  # the second turn begins: the first one is done
+    assert done.acquire(timeout=30)  # the second turn begins: the first one is done
     after_one = stage.progress_ns
     assert after_one > at_start
     go.release()
-    assert done.acquire(timeout=5)
+    assert done.acquire(timeout=30)
     assert stage.progress_ns == after_one
     go.release()
-    assert stage.join(5)
+    assert stage.join(30)
 
 
 def test_meters_get_no_error_from_closing() -> None:
