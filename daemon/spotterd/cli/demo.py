@@ -3,7 +3,6 @@
 import json
 import queue
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -55,20 +54,20 @@ def demo(
 @contextmanager
 def _daemon(url: str, source: str, config: Path | None) -> "Iterator[subprocess.Popen[bytes]]":
     """The real daemon in a process of its own, stopped in order at the end."""
+    from spotterd.service.leash import started
+
     with tempfile.NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as file:
         yaml.safe_dump(_settings(url, source, config), file)
         file.flush()
-        command = [sys.executable, "-m", "spotterd", "run", "--config", file.name]
-        child = subprocess.Popen([*command, "--log-level", "error"])  # noqa: S603 (ourselves)
-        try:
-            yield child
-        finally:
-            child.terminate()
+        with started(["run", "--config", file.name, "--log-level", "error"]) as child:
             try:
-                child.wait(STOP_S)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
+                yield child
+            finally:
+                child.terminate()
+                try:
+                    child.wait(STOP_S)
+                except subprocess.TimeoutExpired:
+                    child.kill()
 
 
 def _settings(url: str, source: str, config: Path | None) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import re
 import statistics
 import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,6 +20,7 @@ from spotterd.config.schema import Config
 from spotterd.errors import RetryError
 from spotterd.health.meters import Figures
 from spotterd.service.bare import Bare
+from spotterd.service.leash import started
 from spotterd.service.ledger import Ledger
 from spotterd.service.supervisor import Daemon
 from spotterd.service.systemd import Notifier
@@ -191,13 +191,11 @@ def memory(config: Config, seconds: float) -> Memory:
     with NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as file:
         yaml.safe_dump(config.model_dump(mode="json", exclude_unset=True), file)
         file.flush()
-        command = [sys.executable, "-m", "spotterd", "run", "--config", file.name]
-        child = subprocess.Popen(command, stderr=subprocess.DEVNULL)  # noqa: S603 (ourselves)
-        try:
-            child.wait(START_S + seconds)
-        except subprocess.TimeoutExpired:
-            return Memory.of(child.pid)
-        finally:
-            child.terminate()
-            child.wait()
+        with started(["run", "--config", file.name], stderr=subprocess.DEVNULL) as child:
+            try:
+                child.wait(START_S + seconds)
+            except subprocess.TimeoutExpired:
+                return Memory.of(child.pid)
+            finally:
+                child.terminate()
     raise RetryError("The daemon that was to be measured ended; `spotterd run` will tell why.")
