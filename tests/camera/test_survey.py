@@ -66,3 +66,9 @@ def test_no_picture_says_why_at_once(tmp_path: Path) -> None:
         take_picture("a", Camera(source="usb:97"), tmp_path)
     assert list(tmp_path.iterdir()) == []
     assert time.monotonic() - began < PATIENCE_S / 2
+
+
+def test_a_picture_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BadInputError, match="cannot be written"):
+        take_picture("roof", Camera(source="sim:?fps=100&size=64x48"), tmp_path / "file")

@@ -97,10 +97,22 @@ def test_the_page_and_its_parts_are_served_and_may_load_nothing_from_elsewhere(s
 
 
 @pytest.mark.parametrize(
-    "path", ["/nowhere", "/../etc/passwd", "/picture/none", "/picture/north?after=x", "/event/none"]
+    "path",
+    [
+        *("/nowhere", "/../etc/passwd", "/picture/none", "/event/none"),
+        *(f"/picture/north?after={wrong}" for wrong in ("x", "--1", "9" * 5000)),
+    ],
 )
 def test_what_is_not_there_is_404(site: Site, path: str) -> None:
     assert site.get(path)[0] == 404
+
+
+@pytest.mark.parametrize(("path", "host_name"), [("/now", "["), ("http://[", "localhost")])
+def test_what_is_no_address_is_no_defect_of_ours(
+    site: Site, path: str, host_name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert site.get(path, host_name)[0] == 400
+    assert caplog.records == []
 
 
 def test_healthz_follows_the_state(site: Site) -> None:

@@ -14,7 +14,8 @@ from spotterd.camera.usb import Device, devices
 from spotterd.camera.v4l2 import Control, Mode
 from spotterd.config.schema import Camera
 from spotterd.data import Frame
-from spotterd.errors import RetryError
+from spotterd.errors import BadInputError, RetryError
+from spotterd.files import write_whole
 from spotterd.vision.pixels import as_bgr
 
 SETTLE_FRAMES = 10  # exposure and white balance find themselves
@@ -94,9 +95,13 @@ def take_picture(name: str, camera: Camera, folder: Path) -> Taken:
         raise reader.error
     if shot.png is None:
         raise RetryError(shot.reason)
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.png"
-    path.write_bytes(shot.png)
+    try:
+        write_whole(path, shot.png)
+    except OSError as error:
+        raise BadInputError(
+            f"The test picture cannot be written to {folder}: {error.strerror}."
+        ) from error
     return Taken(path, shot.size_wh, shot.fps, shot.warnings)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import asdict
 from http import HTTPStatus
@@ -16,6 +17,7 @@ log = logging.getLogger(__name__)
 
 IDLE_S = 20.0  # a connection on which nothing comes for so long is closed
 PICTURE_WAIT_S = 2.0
+SEQ = re.compile(r"-1|\d{1,18}")  # of the picture before; -1: of none
 STATIC = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
@@ -55,10 +57,14 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Called by http.server."""
-        if not self._asked_by_name():
+        try:
+            url, asked = urlsplit(self.path), urlsplit(f"//{self.headers.get('Host', '')}")
+        except ValueError:  # brackets without an address
+            self._refuse(HTTPStatus.BAD_REQUEST)
+            return
+        if not self._is_ours(asked.hostname or ""):
             self._refuse(HTTPStatus.MISDIRECTED_REQUEST)
             return
-        url = urlsplit(self.path)
         if url.path == "/healthz":
             self._healthz()
         elif url.path == "/metrics" and self.server.metrics:
@@ -82,9 +88,8 @@ class Handler(BaseHTTPRequestHandler):
         """Requests are of interest to nobody but a debugger."""
         log.debug(format, *args)
 
-    def _asked_by_name(self) -> bool:
+    def _is_ours(self, host: str) -> bool:
         """On loopback: no other name than localhost (a foreign page may point its name here)."""
-        host = urlsplit(f"//{self.headers.get('Host', '')}").hostname or ""
         return not self.server.loopback or host in ("localhost", "127.0.0.1", "::1")
 
     def _healthz(self) -> None:
@@ -94,7 +99,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _picture(self, camera: str, after: str) -> None:
         live = self.server.window.live(camera)
-        if live is None or not after.lstrip("-").isdecimal():
+        if live is None or not SEQ.fullmatch(after):
             self._refuse(HTTPStatus.NOT_FOUND)
             return
         found = live.newest(int(after), PICTURE_WAIT_S)
