@@ -22,7 +22,7 @@ def run_checks(name: str, environment: dict[str, str]) -> None:
     command = [SYSTEM_PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(HERE / name)]
     done = subprocess.run(
         [*command, "--noconftest", "-o", "addopts=--import-mode=importlib"],
-        env=environment, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False,
+        env=environment, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False,
     )  # fmt: skip
     print(done.stdout[-8000:], done.stderr[-2000:])
     assert done.returncode == 0

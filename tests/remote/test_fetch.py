@@ -40,7 +40,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def get(tmp_path: Path, certificates: Path):
-    def fetch(url: str, size: int = len(CONTENT), limit_s: float = 20.0, **more) -> Path:
+    def fetch(url: str, size: int = len(CONTENT), limit_s: float = 60.0, **more) -> Path:
         told = {
             "ca_file": str(certificates / "ca.crt"),
             "stop": threading.Event(),
@@ -125,8 +125,8 @@ def test_a_silent_server_ends_by_time(server: FileServer, get, monkeypatch) -> N
 def test_a_head_without_an_end_ends_by_time(server: FileServer, get, monkeypatch) -> None:
     monkeypatch.setattr(https, "HEAD_S", 0.1)
     server.serve = server.drip
-    with pytest.raises(RetryError, match=r"not over within 0\.5 s"):
-        get(server.url, limit_s=0.5)
+    with pytest.raises(RetryError, match="not over within 2 s"):
+        get(server.url, limit_s=2)
     assert len(server.asked) > 1  # it tried again
 
 

@@ -91,6 +91,8 @@ def test_after_three_ends_in_a_row_the_plain_model_serves(given, monkeypatch, ca
 
 def test_a_fault_leaves_no_thread_waiting_for_results(given, monkeypatch) -> None:
     break_the_gpu(monkeypatch)
+    for patience in ("CAMERA_STOP_S", "DRAIN_S"):  # of a slow machine
+        monkeypatch.setattr(f"spotterd.service.pipeline.{patience}", 30.0)
     daemon = Daemon(given, Notifier(lambda _: None))
     with pytest.raises(RestartError):
         daemon.run(limit_s=60)

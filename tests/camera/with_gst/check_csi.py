@@ -37,7 +37,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator["Queue[CsiCamera]"]:
     told: Queue[CameraStatus] = Queue()
     reader = CameraReader(
         "roof",
-        Camera(source=f"csi:0?{SMALL}", stall_timeout_s=0.5),
+        Camera(source=f"csi:0?{SMALL}", stall_timeout_s=2),
         lambda frame, _live: frame.release(),
         told.put,
         opener,
@@ -50,7 +50,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator["Queue[CsiCamera]"]:
 
 def wait_for(told: "Queue[CameraStatus]", state: str) -> CameraStatus:
     while True:
-        status = told.get(timeout=10)
+        status = told.get(timeout=30)
         if status.state == state:
             return status
 
@@ -69,7 +69,7 @@ def test_pictures_come_as_nv12(options: str, size_wh: tuple[int, int]) -> None:
     shot = camera.read(None)
     assert is_nv12(shot.pixels)
     assert size_of(shot.pixels) == size_wh
-    assert time.monotonic_ns() - shot.captured_ns < 1e9
+    assert time.monotonic_ns() - shot.captured_ns < 10e9
     assert argus._wedge.streaming == 1
     camera.close()
     camera.close()
@@ -110,7 +110,7 @@ def test_a_wrong_option_is_told() -> None:
 @pytest.mark.parametrize("fault", ["error", "eos", "hang"])
 def test_faults_in_mid_stream_are_recovered_from(opened: "Queue[CsiCamera]", fault: str) -> None:
     wait_for(opened.told, "online")
-    camera = opened.get(timeout=10)
+    camera = opened.get(timeout=30)
     pipeline = camera._pipeline._pipeline
     if fault == "error":
         source = pipeline.get_by_name("frames")
