@@ -29,7 +29,9 @@ def test_urls(url: str, host: str, port: int) -> None:
         ("mqtt://user:secret@broker", "go into mqtt.username and mqtt.password_file"),
         ("mqtt://broker/topic", "mqtt://HOST"),
         ("mqtt://:1883", "mqtt://HOST"),
-        ("mqtt://broker:99999", "no usable port"),
+        ("mqtt://broker:99999", "no usable host or port"),
+        ("mqtt://user:secret@broker:99999", "no usable host or port"),
+        ("mqtt://[::1", "no usable host or port"),
     ],
 )
 def test_bad_urls(url: str, said: str) -> None:

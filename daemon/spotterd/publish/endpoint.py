@@ -35,17 +35,18 @@ class Endpoint:
             BadInputError: a file is missing, unreadable or not what it should be, or the URL is
                 not one.
         """
-        url = urlsplit(mqtt.url)
-        secure = url.scheme == "mqtts"
         try:
-            host, port = url.hostname, url.port or (8883 if secure else 1883)
-        except ValueError as error:
-            raise BadInputError(f"mqtt.url {mqtt.url} has no usable port: {error}.") from error
+            url = urlsplit(mqtt.url)
+            host, port = url.hostname, url.port
+        except ValueError as error:  # the URL is not shown: it may hold a password
+            raise BadInputError(f"mqtt.url has no usable host or port: {error}.") from error
+        secure = url.scheme == "mqtts"
         if not host or url.path.strip("/") or url.username or url.password:
             raise BadInputError(
                 "mqtt.url must be mqtt://HOST[:PORT] or mqtts://HOST[:PORT] and no more; user and "
                 "password go into mqtt.username and mqtt.password_file."
             )
+        port = port or (8883 if secure else 1883)
         return cls(host, port, _tls(mqtt) if secure else None, mqtt.username, _password(mqtt))
 
 
