@@ -44,6 +44,7 @@ def test_five_mistakes_are_told_at_once_with_path_and_suggestion(tmp_path: Path)
     ("text", "said"),
     [
         ("a: [", "not valid YAML: line"),
+        ("[" * 5000, "nested too deeply"),
         ("- 1\n- 2\n", "must be a mapping"),
         ("node: a\nnode: b\n", "the key 'node' is given twice"),
         ("cameras: {a: 3}\n", "cameras.a: must be a section"),

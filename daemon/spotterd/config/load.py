@@ -78,6 +78,10 @@ def read_tree(path: Path) -> Tree:
         raise BadInputError(
             f"The configuration {path} is not valid YAML:{where}: {what}."
         ) from error
+    except RecursionError as error:
+        raise BadInputError(
+            f"The configuration {path} is nested too deeply to be one. Check its brackets."
+        ) from error
     if tree is None:
         return {}
     if not isinstance(tree, dict):
