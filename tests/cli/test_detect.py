@@ -1,6 +1,8 @@
 """`spotterd detect`: pictures, folders and videos in; copies, COCO results and a summary out."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -175,6 +177,29 @@ def test_a_copy_that_cannot_be_written_stops_the_run(config, sky, tmp_path) -> N
     (tmp_path / "out").write_text("a file")
     with pytest.raises(BadInputError, match="Cannot make the folder"):
         detect(config, sky, "--out", tmp_path / "out")
+
+
+def test_a_damaged_picture_is_told_once(config, tmp_path, caplog) -> None:
+    (tmp_path / "p.jpg").write_bytes(b"\xff\xd8\xff\xe0 nothing more")
+    with pytest.raises(BadInputError, match=r"p\.jpg' can be decoded"):
+        detect(config, tmp_path / "p.jpg")
+    assert caplog.messages == []
+
+
+def test_a_disk_that_fills_up_under_a_video_stops_the_run(config, tmp_path) -> None:
+    """OpenCV says nothing: a copy that nobody can play was called done."""
+    noise = np.random.default_rng(0).integers(0, 255, (30, 480, 640, 3), np.uint8)
+    clip, out = film(tmp_path / "clip.mp4", noise), tmp_path / "out"
+    limited = "trap '' XFSZ; ulimit -f 100; exec \"$@\""  # 100 KiB, as if the disk was full then
+    words = ["-m", "spotterd", "detect", str(clip), "--config", str(config), "--out", str(out)]
+    done = subprocess.run(
+        ["bash", "-c", limited, "bash", sys.executable, *words],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr == f"spotterd: Cannot write the video '{out}/clip.mp4'. Check the disk.\n"
 
 
 def test_bad_input_is_one_sentence_and_exit_2(config, tmp_path, monkeypatch, capfd) -> None:

@@ -153,6 +153,8 @@ class Pictures:
         return None
 
     def _skip(self, file: Path) -> None:
+        if file == self._where:  # named by itself: the error that follows says it
+            return
         level = logging.DEBUG if self._skipped else logging.WARNING
         log.log(level, "Skipped '%s' (and others like it): it is not a picture.", file)
         self._skipped += 1

@@ -73,13 +73,22 @@ class VideoCopy:
             mpeg4 = cv2.VideoWriter.fourcc(*"mp4v")  # what OpenCV's wheels can encode everywhere
             self._writer = cv2.VideoWriter(str(self._path), mpeg4, self._fps, size_wh)
         if not self._writer.isOpened():
-            raise BadInputError(f"Cannot write the video '{self._path}'. Check the disk.")
+            raise self._unwritten()
         self._writer.write(bgr)
 
     def close(self) -> None:
-        """Finish the file."""
+        """Finish the file.
+
+        Raises:
+            BadInputError: it cannot be played; OpenCV says nothing when a disk fills up.
+        """
         if self._writer is not None:
             self._writer.release()
+            if not cv2.VideoCapture(str(self._path)).isOpened():
+                raise self._unwritten()
+
+    def _unwritten(self) -> BadInputError:
+        return BadInputError(f"Cannot write the video '{self._path}'. Check the disk.")
 
 
 class Copies:
