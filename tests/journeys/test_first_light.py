@@ -9,7 +9,7 @@ import yaml
 
 from brokers import Broker, Mosquitto, free_port
 from helpers import shared
-from journeys.daemon import Daemon, daemon, run
+from journeys.daemon import SOON_S, Daemon, daemon, run, start
 from spotterd.service.bench import Memory
 
 FRAMES = 45
@@ -158,11 +158,30 @@ def test_demo_shows_detections_and_ends_with_a_summary(tmp_path: Path) -> None:
     assert "none" not in summary[1]
 
 
+def test_a_demo_stopped_before_its_daemon_listens_ends_in_order(tmp_path: Path) -> None:
+    with start(tmp_path, "demo") as one:
+        assert one.stdout is not None
+        assert one.stdout.readline().startswith("Broker on")
+        one.send_signal(signal.SIGINT)
+        stderr = one.communicate(timeout=SOON_S)[1]
+    assert one.returncode in (0, 1, 130), "not what our own SIGTERM to the daemon leaves"
+    assert "Traceback" not in stderr
+
+
 def test_demo_on_a_taken_port_says_so(broker: Broker, tmp_path: Path) -> None:
     done = run(tmp_path, "demo", "--port", broker.port)
     assert done.returncode == 2
     assert str(broker.port) in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [("demo", "--port", "99999"), ("demo", "--port", "-1"), ("run", "--for", "-3")]
+)
+def test_a_number_out_of_range_is_refused(tmp_path: Path, words: tuple[str, ...]) -> None:
+    done = run(tmp_path, *words)
+    assert done.returncode == 2
+    assert f"Invalid value for '{words[1]}'" in done.stderr
 
 
 def test_help_is_quick_and_names_the_main_job(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from helpers import ROOT
+from spotterd.service.leash import started
 
 OWNER = """
 import sys
@@ -30,3 +31,9 @@ def test_a_daemon_stops_in_order_when_its_owner_is_killed(tmp_path: Path) -> Non
             assert line, "it ended"
         owner.kill()
         assert "Stopping: SIGTERM." in owner.stderr.read()  # to the end of the last who holds it
+
+
+def test_a_key_pressed_at_the_terminal_is_the_owners_alone() -> None:
+    """Who started it stops it; still importing, it would end in a traceback."""
+    with started(["--help"]) as daemon:
+        assert os.getpgid(daemon.pid) != os.getpgrp()

@@ -2,6 +2,7 @@
 
 import json
 import queue
+import signal
 import subprocess
 import tempfile
 import time
@@ -28,7 +29,9 @@ NODE = "demo"
 def demo(
     source: Annotated[str, typer.Option(help="a clip, a camera, a stream, or sim:")] = "sim:",
     seconds: Annotated[float, typer.Option(help="how long to watch", min=1)] = 20.0,
-    port: Annotated[int, typer.Option(help="of the demo's broker; 0: any free one")] = 0,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="of the demo's broker; 0: any free one")
+    ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="the summary as one document")] = False,
     config: ConfigOption = None,
 ) -> None:
@@ -43,7 +46,7 @@ def demo(
             _show(link, table, child, seconds)
         _drain(link, table)
     board = next(iter(table.boards.values()), None)
-    if child.returncode not in (0, None):
+    if child.returncode not in (0, -signal.SIGTERM):  # the latter: we, before it listened
         raise typer.Exit(child.returncode)
     if board is None:
         raise typer.Exit(1)
@@ -146,7 +149,7 @@ def _summary(board: "Board") -> dict[str, Any]:
 def _sentences(summary: dict[str, Any]) -> str:
     latency = summary["latency_ms"] or {"p50": "-", "p95": "-"}
     return (
-        f"\n{summary['frames']} frames at {summary['fps']} frames/s, capture to publish "
+        f"\n{summary['frames']} frames at {summary['fps'] or 0} frames/s, capture to publish "
         f"p50 {latency['p50']} ms, p95 {latency['p95']} ms.\n"
         f"Detections in {summary['messages']} messages: {_listed(summary['detections'])}.\n"
         f"Events: {_listed(summary['events'])}."

@@ -21,7 +21,9 @@ def run(
         typer.Option(help="one camera: a video, folder, usb:0, csi:0, rtsp://..., sim:"),
     ] = None,
     broker: Annotated[str | None, typer.Option(help="mqtt://HOST:PORT or mqtts://...")] = None,
-    seconds: Annotated[float | None, typer.Option("--for", help="stop after so long")] = None,
+    seconds: Annotated[
+        float | None, typer.Option("--for", min=0, help="stop after so many seconds")
+    ] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error")] = None,
 ) -> None:
     """Watch the sky and report over MQTT, until told to stop."""

@@ -15,7 +15,12 @@ from collections.abc import Sequence
 def started(arguments: Sequence[str], stderr: int | None = None) -> "subprocess.Popen[bytes]":
     """Start `spotterd ARGUMENTS`; stop it with SIGTERM, as any other."""
     command = [sys.executable, "-m", __name__, *arguments]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stderr=stderr)  # noqa: S603 (ourselves)
+    return subprocess.Popen(  # noqa: S603 (ourselves)
+        command,
+        stdin=subprocess.PIPE,
+        stderr=stderr,
+        start_new_session=True,  # Ctrl-C at the terminal is the starter's, it stops us in order
+    )
 
 
 def _end_with_stdin() -> None:
