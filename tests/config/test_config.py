@@ -51,6 +51,15 @@ def test_five_mistakes_are_told_at_once_with_path_and_suggestion(tmp_path: Path)
         ("cameras: {a: {sorce: x}}\n", "cameras.a.sorce: unknown key; did you mean 'source'?"),
         ("cameras: {}\n", "cameras:"),
         ("detector: {input_size: 100}\n", "detector.input_size: should be a multiple of 32"),
+        ("mqtt: {url: 'http://x'}\n", "mqtt.url: should be mqtt://HOST[:PORT]"),
+        ("mqtt: {url: 'mqtt://:1883'}\n", "mqtt.url: should be mqtt://HOST[:PORT]"),
+        ("mqtt: {url: 'mqtt://a b'}\n", "mqtt.url: should be mqtt://HOST[:PORT]"),
+        ("mqtt: {url: 'mqtt://broker:0'}\n", "mqtt.url: should be mqtt://HOST[:PORT]"),
+        ("mqtt: {url: 'mqtt://broker:99999'}\n", "mqtt.url: port out of range 0-65535"),
+        ("mqtt: {url: 'mqtt://[::1'}\n", "mqtt.url: invalid IPv6 URL"),
+        ("mqtt: {url: 'mqtt://broker/topic'}\n", "and no more"),
+        ("mqtt: {url: 'mqtt://me:secret@broker'}\n", "mqtt.password_file, not 'mqtt://***@"),
+        ("mqtt: {url: 'mqtt://me:secret@broker:99999'}\n", "not 'mqtt://***@broker:99999'"),
     ],
 )
 def test_bad_files_get_one_clear_sentence(tmp_path: Path, text: str, said: str) -> None:

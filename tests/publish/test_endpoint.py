@@ -23,24 +23,6 @@ def test_urls(url: str, host: str, port: int) -> None:
     assert (endpoint.host, endpoint.port, bool(endpoint.tls)) == (host, port, "mqtts" in url)
 
 
-@pytest.mark.parametrize(
-    ("url", "said"),
-    [
-        ("mqtt://user:secret@broker", "go into mqtt.username and mqtt.password_file"),
-        ("mqtt://broker/topic", "mqtt://HOST"),
-        ("mqtt://:1883", "mqtt://HOST"),
-        ("mqtt://broker:99999", "no usable host or port"),
-        ("mqtt://user:secret@broker:99999", "no usable host or port"),
-        ("mqtt://[::1", "no usable host or port"),
-    ],
-)
-def test_bad_urls(url: str, said: str) -> None:
-    with pytest.raises(BadInputError) as told:
-        Endpoint.of(Mqtt(url=url))
-    assert said in str(told.value)
-    assert "secret" not in str(told.value)
-
-
 def test_the_password_is_the_first_line_of_its_file(tmp_path: Path) -> None:
     file = tmp_path / "password"
     file.write_text("pass wörd\nmore\n", encoding="utf-8")

@@ -1,8 +1,10 @@
 """The command `spotterd`: one small module per command, imported only when it is used."""
 
+import errno
 import logging
 import os
 import sys
+from pathlib import Path
 
 import typer
 
@@ -45,8 +47,14 @@ app.add_typer(service.app, name="service")
 
 def main() -> None:
     """Entry point: what we raise on purpose is shown as its sentence, without a traceback."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started us
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 (to the very end)
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # here, where a full disk can still be told
     except BadInputError as error:
         print(f"spotterd: {error}", file=sys.stderr)
         sys.exit(2)
@@ -57,4 +65,11 @@ def main() -> None:
         os._exit(1)  # to wind up would free piece by piece what is broken, and libraries abort then
     except SpotterdError as error:
         print(f"spotterd: {error}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EPIPE):
+            raise
+        if error.errno == errno.ENOSPC:
+            print(f"spotterd: No space left for {error.filename or 'the output'}.", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what is still to be written
         sys.exit(1)

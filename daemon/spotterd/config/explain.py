@@ -1,9 +1,12 @@
 """Validation problems as sentences: all at once, each with its path; typos with a suggestion."""
 
+import re
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
+
+USER = re.compile(r"(?<=://)\S*@")  # of a URL, with the password
 
 
 class Problem(NamedTuple):
@@ -70,5 +73,5 @@ def _sentence(item: Any, keys: list[str], schema: type[BaseModel]) -> str:
 
 
 def _shown(value: object, most: int = 60) -> str:
-    text = repr(value)
+    text = USER.sub("***@", repr(value))
     return text if len(text) <= most else text[: most - 3] + "..."

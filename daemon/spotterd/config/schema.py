@@ -8,6 +8,7 @@ errors.
 import re
 import socket
 from typing import Annotated, Literal, TypeAlias
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from typing_extensions import Self
@@ -144,9 +145,7 @@ class Engines(Section):
 class Mqtt(Section):
     """The broker. Not remotely writable."""
 
-    url: str = Field(
-        "mqtt://127.0.0.1:1883", pattern=r"^mqtts?://[^\s]+$", description="mqtt:// or mqtts://"
-    )
+    url: str = Field("mqtt://127.0.0.1:1883", description="mqtt:// or mqtts://")
     username: str | None = Field(None, description="user name, if the broker wants one")
     password_file: str | None = Field(None, description="file whose first line is the password")
     ca_file: str | None = Field(None, description="CA certificate; none: the system's")
@@ -157,6 +156,20 @@ class Mqtt(Section):
     root: str | None = Field(
         None, pattern=r"^[^#+\s]+$", description="topic root; none: spotter/<node>"
     )
+
+    @field_validator("url")
+    @classmethod
+    def _host_and_port_only(cls, value: str) -> str:
+        parts = urlsplit(value)  # ValueError: half of an IPv6 address
+        named = parts.hostname and (parts.port is None or parts.port > 0)  # the same: no port
+        if parts.scheme not in ("mqtt", "mqtts") or not named or re.search(r"\s", value):
+            raise ValueError("should be mqtt://HOST[:PORT] or mqtts://HOST[:PORT]")
+        if parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc:
+            raise ValueError(
+                "should be mqtt://HOST[:PORT] or mqtts://HOST[:PORT] and no more; user and "
+                "password go into mqtt.username and mqtt.password_file"
+            )
+        return value
 
     @field_validator("root")
     @classmethod

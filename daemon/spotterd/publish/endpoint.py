@@ -32,21 +32,11 @@ class Endpoint:
         """Read what the configuration names.
 
         Raises:
-            BadInputError: a file is missing, unreadable or not what it should be, or the URL is
-                not one.
+            BadInputError: a file is missing, unreadable or not what it should be.
         """
-        try:
-            url = urlsplit(mqtt.url)
-            host, port = url.hostname, url.port
-        except ValueError as error:  # the URL is not shown: it may hold a password
-            raise BadInputError(f"mqtt.url has no usable host or port: {error}.") from error
+        url = urlsplit(mqtt.url)
         secure = url.scheme == "mqtts"
-        if not host or url.path.strip("/") or url.username or url.password:
-            raise BadInputError(
-                "mqtt.url must be mqtt://HOST[:PORT] or mqtts://HOST[:PORT] and no more; user and "
-                "password go into mqtt.username and mqtt.password_file."
-            )
-        port = port or (8883 if secure else 1883)
+        host, port = str(url.hostname), url.port or (8883 if secure else 1883)
         return cls(host, port, _tls(mqtt) if secure else None, mqtt.username, _password(mqtt))
 
 
