@@ -2,8 +2,8 @@
 
 import json
 import logging
-import os
 import queue
+import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,7 +42,7 @@ def linked(mqtt: "Mqtt", command: str, heard: tuple[str, ...]) -> "Iterator[Mqtt
     from spotterd.publish.memory import MemoryOutbox
     from spotterd.publish.mqtt import MqttLink
 
-    client_id = f"spotterd-{command}-{os.getpid()}"
+    client_id = f"spotterd-{command}-{secrets.token_hex(3)}"  # 23 letters at most, of MQTT 3.1.1
     link = MqttLink(mqtt, client_id, MemoryOutbox(), subscriptions=heard)
     # Why there is no connection is said once, by the error; later losses are warnings on stderr.
     log, quiet = logging.getLogger("spotterd"), logging.NullHandler()
