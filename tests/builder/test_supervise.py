@@ -169,6 +169,21 @@ def test_a_defect_ends_a_build_and_not_only_its_thread(wanting: Wanting, caplog)
     assert children() == []
 
 
+def test_a_defect_of_who_takes_the_engine_is_told_to_him(wanting: Wanting, caplog) -> None:
+    ended: list[Outcome] = []
+
+    def takes(outcome: Outcome) -> None:
+        ended.append(outcome)
+        if outcome.engine is not None:
+            raise RuntimeError("it does not load")
+
+    work = Build(wanting()[0], lambda _: None, takes)
+    work.start()
+    assert finished(work).problem == "A defect: RuntimeError('it does not load')."
+    assert [outcome.engine is None for outcome in ended] == [False, True]
+    assert "Traceback" in caplog.text
+
+
 def test_ctrl_c_at_the_terminal_does_not_reach_the_child(wanting: Wanting) -> None:
     with started_child(wanting()[0]) as child:
         assert os.getpgid(child.pid) != os.getpgid(0)

@@ -49,7 +49,7 @@ class Build:
     Args:
         wanted: what for.
         on_progress: called from the build's own thread.
-        on_end: called once, from that thread, with the outcome.
+        on_end: called from that thread with the outcome; where it fails, again with the problem.
     """
 
     def __init__(
@@ -92,12 +92,14 @@ class Build:
 
     def _run(self) -> None:
         try:
-            outcome = self._built()
+            self._end(self._built())
         except SpotterdError as error:
-            outcome = Outcome(problem=str(error))
+            self._end(Outcome(problem=str(error)))
         except Exception as error:  # outermost of this thread; whoever waits must hear
-            log.exception("A defect while building")
-            outcome = Outcome(problem=f"A defect: {error!r}.")
+            log.exception("A defect while building, or at its end")
+            self._end(Outcome(problem=f"A defect: {error!r}."))
+
+    def _end(self, outcome: Outcome) -> None:
         self.outcome = outcome
         self._on_end(outcome)
 
