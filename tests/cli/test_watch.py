@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from brokers import Broker, free_port
+from spotterd.cli.linked import interrupts
 from spotterd.cli.live import LiveTable
 from spotterd.config.schema import Mqtt
 from spotterd.data import Detections, Event, Frame
@@ -119,10 +121,17 @@ def test_boards_are_summed_up_one_by_one() -> None:
     assert (other.frames, other.events["start"]) == (0, 1)
 
 
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(DAEMON)}
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "spotterd", "watch", *arguments]
+
+
 def watch(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "spotterd", "watch", *arguments],
-        env={**os.environ, "PYTHONPATH": str(DAEMON)},
+        command(*arguments),
+        env=ENVIRONMENT,
         capture_output=True,
         text=True,
         timeout=60,
@@ -141,6 +150,33 @@ def test_json_lines_through_a_broker(broker: Broker) -> None:
     assert [json.loads(line) for line in done.stdout.splitlines()] == [
         {"topic": TOPICS.availability, "retained": True, "payload": "online"}
     ]
+
+
+def test_interrupted_it_ends_in_order(broker: Broker) -> None:
+    sender = MqttLink(Mqtt(url=broker.url), "watch-test", MemoryOutbox())
+    sender.start()
+    sender.send(Message("spotter/ended/availability", b"online", qos=1, retain=True))
+    assert sender.wait_connected(30)
+    sender.stop(timeout_s=20)
+    arguments = ("--broker", broker.url, "--node", "ended", "--json")
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command(*arguments), env=ENVIRONMENT, stdout=pipe, stderr=pipe, text=True
+    ) as one:
+        assert one.stdout is not None
+        assert "online" in one.stdout.readline()
+        one.send_signal(signal.SIGINT)
+        assert one.communicate(timeout=60) == ("", "")
+    assert one.returncode == 0
+
+
+def test_an_interrupt_is_asked_for_once_and_insisted_on_twice() -> None:
+    with interrupts() as interrupted:
+        signal.raise_signal(signal.SIGINT)
+        assert interrupted.is_set()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_no_broker_is_one_sentence() -> None:

@@ -1,11 +1,9 @@
 """`spotterd demo`: a broker, the daemon and a live table, with nothing to install or configure."""
 
 import json
-import queue
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,13 +13,12 @@ import typer
 import yaml
 
 from spotterd.cli.common import ConfigOption
+from spotterd.cli.linked import heard, interrupts, linked
 
 if TYPE_CHECKING:
-    from spotterd.cli.live import Board, LiveTable
-    from spotterd.publish.base import Incoming
-    from spotterd.publish.mqtt import MqttLink
+    from spotterd.cli.live import Board
 
-LISTEN_S = 0.5  # how soon the end of the daemon is noticed
+UNDER_WAY_S = 0.5  # for what the daemon has sent last
 STOP_S = 5.0
 NODE = "demo"
 
@@ -37,14 +34,28 @@ def demo(
 ) -> None:
     """Run everything here: an embedded broker, the daemon, and a table of what it publishes."""
     from spotterd.cli.live import LiveTable
+    from spotterd.config.schema import Mqtt
     from spotterd.publish.broker import DemoBroker
+    from spotterd.publish.topics import Topics
 
-    with DemoBroker(port) as broker, _listening(broker.url) as link, LiveTable() as table:
+    topics = Topics(f"spotter/{NODE}").watched
+    with (
+        interrupts() as interrupted,
+        DemoBroker(port) as broker,
+        linked(Mqtt(url=broker.url), "demo", topics) as link,
+        LiveTable() as table,
+    ):
         if not as_json:
             print(f"Broker on {broker.url}; watching {source} for {seconds:g} s.", flush=True)
         with _daemon(broker.url, source, config) as child:
-            _show(link, table, child, seconds)
-        _drain(link, table)
+
+            def over() -> bool:
+                return interrupted.is_set() or child.poll() is not None  # the end of a recording
+
+            for incoming in heard(link, seconds, over):
+                table.feed(incoming.topic, incoming.payload)
+        for incoming in heard(link, UNDER_WAY_S):
+            table.feed(incoming.topic, incoming.payload)
     board = next(iter(table.boards.values()), None)
     if child.returncode not in (0, -signal.SIGTERM):  # the latter: we, before it listened
         raise typer.Exit(child.returncode)
@@ -87,51 +98,6 @@ def _settings(url: str, source: str, config: Path | None) -> dict[str, Any]:
         "health": {"interval_s": 2},
     }
     return {**merge(told, demo), "cameras": {"main": {"source": source}}, "mqtt": {"url": url}}
-
-
-@contextmanager
-def _listening(url: str) -> "Iterator[MqttLink]":
-    from spotterd.config.schema import Mqtt
-    from spotterd.errors import RetryError
-    from spotterd.publish.memory import MemoryOutbox
-    from spotterd.publish.mqtt import MqttLink
-    from spotterd.publish.topics import Topics
-
-    topics = Topics(f"spotter/{NODE}").watched
-    link = MqttLink(Mqtt(url=url), "demo-viewer", MemoryOutbox(), subscriptions=topics)
-    link.start()
-    try:
-        if not link.wait_connected(STOP_S):
-            raise RetryError(link.last_error or "The demo's broker does not answer.")
-        yield link
-    finally:
-        link.stop(timeout_s=1)
-
-
-def _show(
-    link: "MqttLink", table: "LiveTable", child: "subprocess.Popen[bytes]", seconds: float
-) -> None:
-    """Feed the table until time is up or the daemon ends (at the end of a recording)."""
-    ends_s = time.monotonic() + seconds
-    try:
-        while (left_s := ends_s - time.monotonic()) > 0 and child.poll() is None:
-            try:
-                heard: Incoming = link.inbox.get(timeout=min(left_s, LISTEN_S))
-            except queue.Empty:
-                continue
-            table.feed(heard.topic, heard.payload)
-    except KeyboardInterrupt:
-        return  # a summary is still wanted
-
-
-def _drain(link: "MqttLink", table: "LiveTable") -> None:
-    """What was under way when the daemon ended."""
-    while True:
-        try:
-            heard = link.inbox.get(timeout=LISTEN_S)
-        except queue.Empty:
-            return
-        table.feed(heard.topic, heard.payload)
 
 
 def _summary(board: "Board") -> dict[str, Any]:

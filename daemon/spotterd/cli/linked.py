@@ -2,11 +2,14 @@
 
 import json
 import logging
+import math
 import queue
 import secrets
+import signal
+import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from spotterd.publish.mqtt import MqttLink
 
 CONNECT_TIMEOUT_S = 10.0
+LOOK_S = 0.5  # how soon it is noticed that listening is over
 BrokerOption: TypeAlias = Annotated[str | None, typer.Option(help="mqtt://HOST[:PORT]")]
 
 
@@ -57,15 +61,34 @@ def linked(mqtt: "Mqtt", command: str, heard: tuple[str, ...]) -> "Iterator[Mqtt
         link.stop(timeout_s=1)
 
 
-def heard(link: "MqttLink", seconds: float) -> "Iterator[Incoming]":
-    """Messages as they come, for so many seconds (0: for ever)."""
-    ends_s = time.monotonic() + seconds
-    while True:
-        left_s = max(ends_s - time.monotonic(), 0) if seconds else None
-        try:
-            yield link.inbox.get(timeout=left_s)
-        except queue.Empty:
-            return
+@contextmanager
+def interrupts() -> Iterator[threading.Event]:
+    """Set by Ctrl-C, for a command that ends in order; a second Ctrl-C is Python's own.
+
+    As an exception it comes between any two steps, and is lost where that is in a destructor.
+    """
+    asked = threading.Event()
+
+    def ask(_got: int, _frame: object) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def heard(
+    link: "MqttLink", seconds: float, over: Callable[[], bool] = lambda: False
+) -> "Iterator[Incoming]":
+    """Messages as they come, for so many seconds (0: for ever), or until it is over."""
+    ends_s = time.monotonic() + (seconds or math.inf)
+    while not over() and (left_s := ends_s - time.monotonic()) > 0:
+        with suppress(queue.Empty):
+            yield link.inbox.get(timeout=min(left_s, LOOK_S))
 
 
 def tree_of(assignments: list[str]) -> dict[str, Any]:

@@ -1,13 +1,12 @@
 """`spotterd watch`: what boards say, live."""
 
 import json
-from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from spotterd.cli.common import ConfigOption
-from spotterd.cli.linked import BrokerOption, broker_of, heard, linked
+from spotterd.cli.linked import BrokerOption, broker_of, heard, interrupts, linked
 
 if TYPE_CHECKING:
     from spotterd.publish.base import Incoming
@@ -25,13 +24,14 @@ def watch(
 
     mqtt = broker_of(broker, config)
     topics = _topics(node or [], mqtt.root)
-    with linked(mqtt, "watch", topics) as link, suppress(KeyboardInterrupt):
+    with linked(mqtt, "watch", topics) as link, interrupts() as interrupted:
+        news = heard(link, seconds, interrupted.is_set)
         if as_json:
-            for incoming in heard(link, seconds):
+            for incoming in news:
                 print(_as_json(incoming), flush=True)
             return
         with LiveTable() as table:
-            for incoming in heard(link, seconds):
+            for incoming in news:
                 table.feed(incoming.topic, incoming.payload)
 
 
