@@ -149,7 +149,7 @@ def test_a_configuration_that_cannot_work_ends_with_one_sentence(
 
 
 def test_demo_shows_detections_and_ends_with_a_summary(tmp_path: Path) -> None:
-    done = run(tmp_path, "demo", "--seconds", "20")
+    done = run(tmp_path, "demo", "--seconds", "12")
     assert done.returncode == 0, done.stderr
     assert "running" in done.stdout
     assert "capture to publish" in done.stdout

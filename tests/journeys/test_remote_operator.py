@@ -12,7 +12,7 @@ def test_an_operator_gets_sets_and_asks(broker: Broker, tmp_path: Path) -> None:
     tree = {
         "cameras": {"main": {"source": "sim:", "max_fps": 10}},
         "detector": {"model": str(tiny_models.sees_bright(tmp_path / "tiny.onnx"))},
-        "remote": {"probation_s": 3, "probation_frames": 5},
+        "remote": {"probation_s": 1, "probation_frames": 5},
     }
     at = ("--broker", broker.url)
     with daemon(broker, tmp_path, tree) as one:
@@ -51,7 +51,7 @@ def test_an_operator_gets_sets_and_asks(broker: Broker, tmp_path: Path) -> None:
         if codes == [0, 1]:
             assert any("Somebody else changed the board" in stderr for _, stderr in told)
 
-        done = run(tmp_path, "request", f"{one.node},nobody", "ping", "--timeout", 8, *at)
+        done = run(tmp_path, "request", f"{one.node},nobody", "ping", "--timeout", 5, *at)
         assert done.returncode == 1
         assert f"{one.node}: version: " in done.stdout
         assert "nobody did not answer" in done.stderr
