@@ -1,9 +1,10 @@
 """GStreamer pipelines as text. Pure: options in, a `gst-launch` string out."""
 
-from typing import Literal, TypeAlias, get_args
+from typing import Annotated, Literal, TypeAlias, get_args
 
 from pydantic import Field
 
+from spotterd.config.patterns import matching
 from spotterd.config.schema import Section
 
 # One buffer, always the newest; formats that `gstreamer.py` turns into BGR in one pass.
@@ -27,7 +28,9 @@ WhiteBalance: TypeAlias = Literal[
 # The order is that of nvvidconv's `flip-method` and of nvarguscamerasrc's `wbmode`.
 FLIPS: tuple[Flip, ...] = get_args(Flip)
 WHITE_BALANCES: tuple[WhiteBalance, ...] = get_args(WhiteBalance)
-_RANGE = r"^[0-9.]+(-[0-9.]+)?$"
+_Range: TypeAlias = Annotated[
+    str, matching(r"[0-9.]+(-[0-9.]+)?", "a number, or two as least-most")
+]
 
 
 class CsiOptions(Section):
@@ -38,8 +41,8 @@ class CsiOptions(Section):
     fps: int = Field(30, ge=1, le=240)
     flip: Flip = "none"
     mode: int | None = Field(None, ge=0, le=255, description="sensor mode; the driver's choice")
-    exposure_us: str | None = Field(None, pattern=_RANGE, description="one value, or least-most")
-    gain: str | None = Field(None, pattern=_RANGE, description="one value, or least-most")
+    exposure_us: _Range | None = Field(None, description="one value, or least-most")
+    gain: _Range | None = Field(None, description="one value, or least-most")
     wb: WhiteBalance = "auto"
 
 

@@ -4,6 +4,7 @@ import threading
 import time
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Annotated
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from spotterd.camera.base import Shot
 from spotterd.camera.craft import DRAWINGS
 from spotterd.camera.sprites import PHASES, Sprite, draw, lay
 from spotterd.camera.uri import read_options
+from spotterd.config.patterns import matching
 from spotterd.config.schema import Section
 from spotterd.data import Floats, Image, Ints, Pixels
 from spotterd.errors import RetryError
@@ -27,7 +29,9 @@ class SimOptions(Section):
 
     seed: int = Field(1, ge=0, description="another seed, another sky")
     fps: float = Field(30.0, gt=0, le=1000)
-    size: str = Field("640x512", pattern=r"^[1-9][0-9]{1,3}x[1-9][0-9]{1,3}$")
+    size: Annotated[
+        str, matching(r"[1-9][0-9]{1,3}x[1-9][0-9]{1,3}", "WIDTHxHEIGHT in pixels, such as 640x512")
+    ] = "640x512"
     craft: int = Field(3, ge=0, le=50, description="how many fly at the same time")
     live: bool = Field(True, description="1: at its rate, as a camera; 0: as a recording")
     seconds: float = Field(0.0, ge=0, description="end after this; 0: never")

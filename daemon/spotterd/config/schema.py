@@ -13,9 +13,15 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from typing_extensions import Self
 
+from spotterd.config.patterns import matching
+
 Name: TypeAlias = Annotated[
     str,
-    Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="letters, digits, - and _; part of topics"),
+    matching(r"[A-Za-z0-9_-]{1,64}", "1 to 64 letters, digits, - and _"),
+    Field(description="letters, digits, - and _; part of topics"),
+]
+TopicPrefix: TypeAlias = Annotated[
+    str, matching(r"[^#+\s]+", "the beginning of a topic, without spaces, # and +")
 ]
 Fraction: TypeAlias = Annotated[float, Field(ge=0.0, le=1.0)]
 Side: TypeAlias = Annotated[int, Field(ge=32, le=4096, multiple_of=32)]
@@ -153,9 +159,7 @@ class Mqtt(Section):
     key_file: str | None = Field(None, description="key of the client certificate")
     protocol: Literal["auto", "5", "3.1.1"] = Field("auto", description="auto: 5, else 3.1.1")
     keepalive_s: int = Field(30, ge=5, le=3600, description="seconds between pings")
-    root: str | None = Field(
-        None, pattern=r"^[^#+\s]+$", description="topic root; none: spotter/<node>"
-    )
+    root: TopicPrefix | None = Field(None, description="topic root; none: spotter/<node>")
 
     @field_validator("url")
     @classmethod
@@ -188,9 +192,7 @@ class HomeAssistant(Section):
     """Home Assistant finds the board by itself."""
 
     discovery: bool = Field(False, description="announce the board under the prefix")
-    prefix: str = Field(
-        "homeassistant", pattern=r"^[^#+\s]+$", description="discovery prefix of Home Assistant"
-    )
+    prefix: TopicPrefix = Field("homeassistant", description="discovery prefix of Home Assistant")
 
 
 class Publish(Section):
@@ -206,7 +208,10 @@ class Publish(Section):
 
 Point: TypeAlias = tuple[Fraction, Fraction]
 QuietHours: TypeAlias = Annotated[
-    str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$")
+    str,
+    matching(
+        r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d", "HH:MM-HH:MM, such as 22:00-06:00"
+    ),
 ]
 
 

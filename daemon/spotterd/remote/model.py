@@ -15,12 +15,15 @@ from typing import Annotated, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import Self
 
+from spotterd.config.patterns import matching
 from spotterd.config.schema import Config, Name
 
 UNPROVEN = "The daemon ended before the model had proved itself; the one before is back."
 REPLACED = "Somebody asked for the model before."
 
-Sha256: TypeAlias = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Sha256: TypeAlias = Annotated[
+    str, matching(r"[0-9a-f]{64}", "64 hexadecimal digits, as `sha256sum` prints them")
+]
 Labels: TypeAlias = Annotated[
     tuple[Annotated[str, Field(min_length=1, max_length=64)], ...],
     Field(min_length=1, max_length=1000),
