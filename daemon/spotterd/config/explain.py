@@ -67,6 +67,8 @@ def _sentence(item: Any, keys: list[str], schema: type[BaseModel]) -> str:
         return f"unknown key; known here: {', '.join(known)}"
     if kind in ("model_type", "dict_type"):
         return f"must be a section with keys of its own, not {_shown(given)}"
+    if kind == "tuple_type":
+        return f"must be a list, not {_shown(given)}"
     text: str = item["msg"]
     text = text.removeprefix("Value error, ").removeprefix("Input ")
     return f"{text[:1].lower()}{text[1:]}, not {_shown(given)}"
