@@ -7,6 +7,14 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ValidationError
 
 USER = re.compile(r"(?<=://)\S*@")  # of a URL, with the password
+_WORDS = {  # where pydantic speaks to programmers
+    "tuple_type": "must be a list",
+    "too_short": "must have at least {min_length} entries",
+    "string_type": "must be text (in quotes)",
+    "string_too_short": "must have at least {min_length} character",
+    "float_parsing": "must be a number",
+    "int_parsing": "must be a whole number",
+}
 
 
 class Problem(NamedTuple):
@@ -67,8 +75,8 @@ def _sentence(item: Any, keys: list[str], schema: type[BaseModel]) -> str:
         return f"unknown key; known here: {', '.join(known)}"
     if kind in ("model_type", "dict_type"):
         return f"must be a section with keys of its own, not {_shown(given)}"
-    if kind == "tuple_type":
-        return f"must be a list, not {_shown(given)}"
+    if kind in _WORDS:
+        return f"{_WORDS[kind].format(**item.get('ctx', {}))}, not {_shown(given)}"
     text: str = item["msg"]
     text = text.removeprefix("Value error, ").removeprefix("Input ")
     return f"{text[:1].lower()}{text[1:]}, not {_shown(given)}"
