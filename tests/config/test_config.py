@@ -53,6 +53,7 @@ def test_five_mistakes_are_told_at_once_with_path_and_suggestion(tmp_path: Path)
         ("node: 5\n", "node: must be text (in quotes), not 5"),
         ("health: {interval_s: soon}\n", "health.interval_s: must be a number, not 'soon'"),
         ("events: {zones: {a: {polygon: [[0, 0]]}}}\n", "must have at least 3 entries"),
+        ("events: {lines: {a: {start: [0, 0]}}}\n", "events.lines.a.end: is missing"),
         ("node: a b\n", "node: must be 1 to 64 letters, digits, - and _, not 'a b'"),
         ("mqtt: {root: 'a/#'}\n", "mqtt.root: must be the beginning of a topic"),
         ("events: {quiet_hours: 22:00-06:00}\n", "must be a list, not '22:00-06:00'"),

@@ -75,6 +75,8 @@ def _sentence(item: Any, keys: list[str], schema: type[BaseModel]) -> str:
         return f"unknown key; known here: {', '.join(known)}"
     if kind in ("model_type", "dict_type"):
         return f"must be a section with keys of its own, not {_shown(given)}"
+    if kind == "missing":
+        return "is missing"
     if kind in _WORDS:
         return f"{_WORDS[kind].format(**item.get('ctx', {}))}, not {_shown(given)}"
     text: str = item["msg"]
