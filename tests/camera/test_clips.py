@@ -183,3 +183,11 @@ def play(path: Path) -> list[int]:
         seen.append(round(float(shot.pixels.mean()) / 2))
     source.close()
     return seen
+
+
+def test_without_an_event_there_is_no_thread(tmp_path: Path) -> None:
+    before = threading.active_count()
+    recorder = ClipRecorder(tmp_path, Clips())
+    recorder.frame(grey(1), 0)
+    assert threading.active_count() == before
+    recorder.close(5.0)

@@ -42,7 +42,7 @@ def test_a_server_that_stops_hangs_and_comes_back(serve: type[Server]) -> None:
     assert time.monotonic() - began < 15
 
     server.signal(signal.SIGSTOP)
-    assert "No picture for 1.5 s" in wait_for(told, "stalled").reason
+    assert "No picture for " in wait_for(told, "stalled").reason
     server.signal(signal.SIGCONT)
     wait_for(told, "online")
 

@@ -122,7 +122,8 @@ def test_a_stale_wish_that_the_broker_keeps_changes_nothing_at_boot(watching: Da
     for _ in range(2):
         told = answer(watching, 5, "applied")
         assert (told["token"], told["config"]["detector"]["score"]) == ("latest", 0.5)
-    watching.wait_for_state("running")
+    watching.signal(signal.SIGTERM)
+    watching.wait_for("availability", lambda payload: payload == "stopped")
     versions = {told["version"] for tail, told in watching.heard[heard:] if tail == REPORTED}
     assert versions == {5}
 

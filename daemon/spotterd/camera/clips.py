@@ -46,8 +46,8 @@ class ClipRecorder:
         self._ring = Ring(seconds, options.fps, options.width, MEMORY_BYTES)
         self._pending: Pending | None = None
         self._ready: queue.Queue[tuple[Path, list[Still]] | None] = queue.Queue(WAITING)
+        # Started by the first event: a daemon that ends before has no thread of ours to end.
         self._thread = threading.Thread(target=self._write_all, name="clips", daemon=True)
-        self._thread.start()
 
     def frame(self, pixels: Pixels, at_ns: int) -> None:
         """Take a picture in; `pixels` are not kept."""
@@ -61,6 +61,8 @@ class ClipRecorder:
 
         An event that the clip under way shows well enough does not get one of its own.
         """
+        if self._thread.ident is None:
+            self._thread.start()
         pending = self._pending
         if pending is not None and at_ns < pending.until_ns - self._options.after_s * 5e8:
             return pending.path
@@ -75,6 +77,8 @@ class ClipRecorder:
 
     def close(self, timeout_s: float) -> None:
         """Write what there is of the clip under way, and end."""
+        if self._thread.ident is None:
+            return
         if self._pending is not None:
             self._finish()
         try:
