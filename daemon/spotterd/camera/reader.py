@@ -236,8 +236,9 @@ class CameraReader:
             raise RetryError(IS_FROZEN)
 
     def _connected(self) -> None:
+        # Before it is told: who hears that it is back may ask how often it was away.
+        self.reconnects += self._chronicle.picture(time.monotonic_ns())
         self._move(Recovery.picture)
-        self.reconnects += self._chronicle.picture(self._recovery.since_ns)
         self._wake.set()  # silence is now measured by `stall_timeout_s`
 
     # Both

@@ -22,7 +22,6 @@ from spotterd.service.report import Report
 from spotterd.service.stage import Stage
 from spotterd.service.vitals import Vitals
 
-GOODBYE_S = 1.0  # for `stopped` to be acknowledged
 Said: TypeAlias = Heard | Asked
 
 
@@ -88,9 +87,9 @@ class Outside:
         """Tell the figures; as `Vitals.tell`."""
         return self._vitals.tell(figures, pipeline, cool_margin_c)
 
-    def stop(self) -> None:
-        """Say goodbye."""
+    def stop(self, timeout_s: float) -> None:
+        """Say goodbye; a broker that is there has so long to acknowledge it."""
         stopped = Message(self.report.topics.availability, b"stopped", qos=1, retain=True)
-        self.link.stop(stopped, GOODBYE_S)
+        self.link.stop(stopped, timeout_s)
         self._outbox.close()
         self._web.stop()

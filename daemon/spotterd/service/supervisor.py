@@ -37,6 +37,9 @@ log = logging.getLogger(__name__)
 LOOK_S = 1.0  # how often the supervisor looks at the progress of the stages
 LOADING_S = 300.0  # a large plan on a slow card, before systemd loses patience with the start
 NEVER = float("inf")
+STOP_S = 2.3  # from the wish to stop to the last message: all threads are to end within 3 s
+GOODBYE_S = 1.0  # for a broker that is there to acknowledge `stopped`, at least
+LEISURE_S = 10.0  # the same where nobody waits: at the end of a recording
 Note: TypeAlias = Stop | PictureTaken | Measure | Said | Change | EngineNews | News
 
 
@@ -63,6 +66,7 @@ class Daemon:
         self.restart = False
         self._notifier = notifier
         self._started_s = time.monotonic()
+        self._end_by_s = NEVER
         self._inbox: SimpleQueue[Note] = SimpleQueue()
         self._meters = Meters(time.monotonic_ns())
         post = self._inbox.put
@@ -85,6 +89,7 @@ class Daemon:
 
     def stop(self, why: str) -> None:
         """End the run soon; callable from signal handlers and any thread."""
+        self._end_by_s = min(self._end_by_s, time.monotonic() + STOP_S)
         self._inbox.put(Stop(why))
 
     def reload(self, read: Callable[[], Given]) -> None:
@@ -118,7 +123,8 @@ class Daemon:
         finally:
             self._notifier.stopping("Saying goodbye.")
             self._helm.stop()
-            self._outside.stop()
+            left_s = self._end_by_s - time.monotonic()
+            self._outside.stop(min(LEISURE_S, max(GOODBYE_S, left_s)))
 
     def _work_by_turns(self, limit_s: float) -> None:
         """Work on one configuration after another."""
