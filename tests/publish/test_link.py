@@ -66,6 +66,19 @@ def test_all_three_kinds_arrive(make: Make, broker: Broker) -> None:
     assert heard == {"three/figure", "three/happened", "three/state"}
 
 
+def test_a_stop_sends_what_waits_and_waits_for_no_more(make: Make, broker: Broker) -> None:
+    listener, sender = make(broker.url, "last/#"), make(broker.url)
+    assert listener.wait_connected(15)
+    assert sender.wait_connected(15)
+    for number in range(50):
+        sender.send(Message("last/figure", b"%d" % number))
+    began_s = time.monotonic()
+    sender.stop(Message("last/word", b"stopped", qos=1), timeout_s=40)
+    assert time.monotonic() - began_s < 20  # 24 of them are for what is still to be acknowledged
+    assert hear(listener, b"49").topic == "last/figure"
+    assert hear(listener, b"stopped").topic == "last/word"
+
+
 def test_the_demo_broker_and_its_lack_of_mqtt_5(make: Make) -> None:
     with DemoBroker() as own:
         listener = make(own.url, "a/#")

@@ -307,9 +307,11 @@ class MqttLink:
         """Bring out what waits, then the final message, then DISCONNECT (so: no last will)."""
         now_s = time.monotonic()
         drain_by_s = now_s + (self._stop_by_s - now_s) * DRAIN_SHARE
+        self._delivery.feed(connection)
+        # Asked after feeding: of QoS 0 messages that are out there is no more news to wait for.
         while not self._delivery.idle() and (left_s := drain_by_s - time.monotonic()) > 0:
-            self._delivery.feed(connection)
             self._turn(connection, left_s)
+            self._delivery.feed(connection)
         if self._final:
             self._delivery.publish(connection, self._final)
         while self._delivery.under_way and (left_s := self._stop_by_s - time.monotonic()) > 0:
