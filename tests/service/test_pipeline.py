@@ -18,6 +18,7 @@ from spotterd.errors import BadInputError
 from spotterd.health.meters import Meters
 from spotterd.inference.detector import Detector
 from spotterd.inference.open import open_detector
+from spotterd.service.bare import bare
 from spotterd.service.detect import Detect
 from spotterd.service.mailbox import Mailbox
 from spotterd.service.pipeline import CameraTold, FirstFrame, Pipeline, StageEnded
@@ -112,6 +113,22 @@ def test_recordings_of_all_cameras_go_the_whole_way_in_order(config) -> None:
         ("b", FRAMES, FRAMES, 0),
     ]
     assert figures.errors == 0
+
+
+def test_a_stop_ends_a_measurement_of_the_backend(config, monkeypatch) -> None:
+    be_patient(monkeypatch)
+    began, measured = threading.Event(), SimpleQueue()
+
+    def measuring(*given):
+        began.set()
+        return bare(*given)
+
+    monkeypatch.setattr("spotterd.service.detect.bare", measuring)
+    running = Running(config)
+    running.pipeline.ask_bench(1000, measured.put)
+    assert began.wait(60)
+    assert running.pipeline.stop() == []
+    assert measured.get(timeout=60).fps > 0
 
 
 def test_opencv_has_no_workers_beside_those_that_infer(config) -> None:

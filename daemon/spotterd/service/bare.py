@@ -2,6 +2,7 @@
 
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,17 +30,18 @@ class Bare:
     ended_s: float
 
 
-def bare(detector: Detector, seconds: float) -> Bare:
-    """Measure, in the thread that owns the backend."""
+def bare(detector: Detector, seconds: float, over: Callable[[], bool]) -> Bare:
+    """Measure for so long, or until it is over, in the thread that owns the backend."""
     backend = detector.backend
     slot = backend.acquire()
-    asked_s, took_s = time.perf_counter(), []
+    asked_s = time.perf_counter()
+    took_s: list[float] = []
     try:
         for _ in range(WARM_UP):
             backend.submit(slot)
             backend.wait(slot)
         began_s = last_s = time.perf_counter()
-        while last_s - began_s < seconds:
+        while not took_s or (last_s - began_s < seconds and not over()):
             backend.submit(slot)
             backend.wait(slot)
             now_s = time.perf_counter()

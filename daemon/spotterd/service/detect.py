@@ -149,7 +149,7 @@ class Detect:
         self._bench = None
         self._land_all()
         cpu_ns = time.thread_time_ns()
-        measured = bare(self.detector, seconds)
+        measured = bare(self.detector, seconds, lambda: self._frames.closed)
         self._meters.spent("infer", time.thread_time_ns() - cpu_ns)
         reply(measured)
 

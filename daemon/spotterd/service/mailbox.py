@@ -82,5 +82,10 @@ class Mailbox(Generic[T]):
             for room in self._room.values():
                 room.put(None)
 
+    @property
+    def closed(self) -> bool:
+        """Nothing that comes now is taken any more."""
+        return self._closed
+
     def __len__(self) -> int:
         return len(self._items)
