@@ -51,7 +51,7 @@ class FileServer:
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self.host = f"127.0.0.1:{self._server.server_port}"
         self.url = f"https://{self.host}/models/New%20sky.onnx"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def head(
         self, to: BaseHTTPRequestHandler, status: int, headers: dict[str, Any] | None = None

@@ -1,11 +1,11 @@
 """A small, read-only web server on the window: starts, stops, and limits who may come in."""
 
 import logging
+import socket
 import sys
 import threading
 from collections.abc import Callable
 from http.server import ThreadingHTTPServer
-from socket import AF_INET6
 from typing import Any
 
 from spotterd.config.schema import Web
@@ -90,7 +90,8 @@ class WebServer:
             ) from error
         host = f"[{address}]" if ":" in address else address
         self.url = f"http://{host}:{self._server.server_port}/"
-        self._thread = threading.Thread(target=self._server.serve_forever, name="web", daemon=True)
+        self._stopping = False
+        self._thread = threading.Thread(target=self._serve, name="web", daemon=True)
 
     def start(self) -> None:
         """Start answering."""
@@ -99,8 +100,15 @@ class WebServer:
 
     def stop(self) -> None:
         """Stop listening; requests under way are dropped."""
-        self._server.shutdown()
+        self._stopping = True
+        self._server.socket.shutdown(socket.SHUT_RDWR)  # wakes who waits for a viewer
+        self._thread.join()
         self._server.server_close()
+
+    def _serve(self) -> None:
+        # Not `serve_forever`, which looks twice a second whether it is to end.
+        while not self._stopping:
+            self._server.handle_request()
 
 
 class _Server(ThreadingHTTPServer):
@@ -115,7 +123,7 @@ class _Server(ThreadingHTTPServer):
         metrics: Callable[[], bytes] | None,
     ) -> None:
         if ":" in address:
-            self.address_family = AF_INET6
+            self.address_family = socket.AF_INET6
         self.window = window
         self.page = page
         self.metrics = metrics
