@@ -46,6 +46,7 @@ def test_a_round_tells_efficiency_stages_and_memory(tmp_path: Path, monkeypatch)
 
 def test_a_camera_that_is_not_there_is_one_sentence(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("SPOTTERD_STATE_DIR", str(tmp_path))
+    monkeypatch.setattr("spotterd.service.bench.START_S", 1.0)
     options = ["--source", f"rtsp://127.0.0.1:{free_port()}/x", "--rounds", "1", "--seconds", "0.2"]
     done = CliRunner().invoke(app, ["bench", *options])
     assert isinstance(done.exception, RetryError)

@@ -189,7 +189,9 @@ def test_what_is_not_right_is_refused_and_the_old_model_goes_on(board: Daemon, s
 
 def test_a_model_that_sees_ghosts_is_taken_back(broker: Broker, site: Site) -> None:
     ghosts = tiny_models.sees_many(site.folder / "ghosts.onnx", 9)
-    with daemon(broker, site.folder, site.tree(canary_s=120, canary_objects=1)) as one:
+    tree = site.tree(canary_s=120, canary_objects=1)
+    tree["cameras"]["main"] = {"source": "sim:?fps=100&size=160x128", "max_fps": 100}
+    with daemon(broker, site.folder, tree) as one:
         one.wait_for_state("running")
         one.wait_for("health", lambda told: told["cameras"]["main"]["frames"] > 150)
         ask(one, "ghosts", **site.args(ghosts))
