@@ -141,6 +141,7 @@ def test_the_command_imports_tells_and_draws(tmp_path: Path, pictures: Path, sta
     told = json.loads(done.stdout)
     assert (told["added"], told["calibrating"], told["held_back"]) == (24, 18, 6)
     assert "broken.jpg" in told["refused"][0]
+    assert "picture 1 of 25" in done.stderr
     assert Path(told["sheet"]).is_file()
     assert len(find(state / "calibration")) == 24
     again = CliRunner().invoke(app, ["calibrate", str(mixed)])

@@ -1,6 +1,7 @@
 """The calibration room: pictures imported from a folder or from the board's own harvest."""
 
 import shutil
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,12 +32,15 @@ class Imported:
     room: Checked
 
 
-def import_pictures(source: Path, room: Path) -> Imported:
+def import_pictures(
+    source: Path, room: Path, tell: Callable[[float, str], None] = lambda _share, _step: None
+) -> Imported:
     """Copy the usable pictures of a folder that differ from one another and from the room's.
 
     Args:
         source: folder of pictures; its subfolders count.
         room: where to; made if need be.
+        tell: told how far it is, 0..1, and with what.
 
     Raises:
         BadInputError: no such folder, or no picture in it.
@@ -47,12 +51,18 @@ def import_pictures(source: Path, room: Path) -> Imported:
         raise BadInputError(
             f"There are no pictures in {source}. Name a folder of JPEG or PNG files."
         )
-    checked = check([*find(room), *found])
+    checked = check(_told([*find(room), *found], tell))
     inside = [item for item in checked.usable if item.path.is_relative_to(room)]
     fresh = [item for item in checked.usable if not item.path.is_relative_to(room)]
     places = max(MOST - len(inside), 0)
     added = tuple(_copied(item, room) for item in fresh[:places])
     return Imported(added, len(inside), checked.alike, checked.refused, check(find(room)))
+
+
+def _told(paths: Sequence[Path], tell: Callable[[float, str], None]) -> Iterator[Path]:
+    for at, path in enumerate(paths):
+        tell(at / len(paths), f"picture {at + 1} of {len(paths)}")
+        yield path
 
 
 def _copied(picture: Picture, room: Path) -> Path:

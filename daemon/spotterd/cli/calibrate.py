@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spotterd.cli.common import ConfigOption, JsonOption
+from spotterd.cli.common import ConfigOption, JsonOption, progress
 
 if TYPE_CHECKING:
     from spotterd.builder.room import Imported
@@ -30,7 +30,8 @@ def calibrate(
     detector = load(config).detector
     info = inspect(model_path(detector.model), detector.input_hw)
     room = imported_pictures()
-    done = import_pictures(images_dir, room)
+    with progress("looking through them") as show:
+        done = import_pictures(images_dir, room, show)
     calibrating, held_back = split(done.room.usable)
     sheet = room.parent / "calibration.png"
     contact_sheet([item.path for item in done.room.usable], held_back, info.input_hw, sheet)
