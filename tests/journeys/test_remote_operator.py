@@ -59,5 +59,10 @@ def test_an_operator_gets_sets_and_asks(broker: Broker, tmp_path: Path) -> None:
     done = run(tmp_path, "request", one.node, "ping", "--timeout", 1, *at)
     assert done.returncode == 1
     assert "did not answer" in done.stderr
+    done = run(tmp_path, "config", "set", one.node, "detector.score=0.8", "--timeout", 2.5, *at)
+    assert done.returncode == 1
+    first, last = done.stderr.splitlines()
+    assert first.startswith(f"{one.node} has not answered yet")
+    assert last.startswith(f"spotterd: {one.node} did not answer within 2.5 s. The wish stays")
     done = run(tmp_path, "config", "get", "nobody", *at)
     assert done.returncode == 1

@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from spotterd.publish.topics import Topics
 
 RETAINED_S = 5.0  # for what the broker keeps to arrive
+SOON_S = 2.0  # then people are told that it takes longer
 MORE_S = 0.5  # after the report, for a wish that is kept beside it
 
 NodeArgument = Annotated[str, typer.Argument(help="name of the board")]
@@ -73,7 +75,11 @@ def set_(
             version, patch = desired.version + 1, after(desired.set, patch)
         wish = DesiredPayload(version=version, token=token, set=patch)
         link.send(Message(topics.config_desired, wish.to_bytes(), qos=1, retain=True))
-        answer = _answer(link, topics, version, timeout_s)
+        answer = _answer(link, topics, version, min(SOON_S, timeout_s))
+        if answer is None and timeout_s > SOON_S:
+            said = f"{node} has not answered yet; some changes it tries for a minute first."
+            print(said, file=sys.stderr, flush=True)
+            answer = _answer(link, topics, version, timeout_s - SOON_S)
     if answer is None:
         raise RetryError(
             f"{node} did not answer within {timeout_s:g} s. The wish stays at the broker and "
