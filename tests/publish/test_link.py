@@ -217,6 +217,16 @@ def test_a_flood_drops_the_oldest_figures_and_says_so() -> None:
     assert pending.dropped == VOLATILE_SIZE + 9
 
 
+def test_retained_topics_go_out_in_the_order_of_their_latest_changes() -> None:
+    pending = Pending()
+    for topic, payload in (("state", b"1"), ("report", b"1"), ("info", b"1"), ("state", b"2")):
+        pending.put(Message(topic, payload, retain=True))
+    in_order = [("report", b"1"), ("info", b"1"), ("state", b"2")]
+    for _ in range(2):  # at the first connection, and anew at the next
+        pending.open()
+        assert [(one.topic, one.payload) for one in pending.take_retained(9)] == in_order
+
+
 def test_an_inbox_nobody_serves_does_not_grow(make: Make, broker: Broker) -> None:
     link = make(broker.url, "full/+")
     assert link.wait_connected(15)

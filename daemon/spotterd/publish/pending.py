@@ -19,15 +19,18 @@ class Pending:
         self.dropped = 0
         self._lock = threading.Lock()
         self._open = False
+        # Both in the order of the latest changes: what is told first has happened first.
         self._latest: dict[str, Message] = {}
-        self._unsent: dict[str, None] = {}  # topics of `_latest`, in the order they changed
+        self._unsent: dict[str, None] = {}  # topics of `_latest`
         self._volatile: deque[Message] = deque()
 
     def put(self, message: Message) -> None:
         """Keep the latest of a retained topic; queue the rest while there is a connection."""
         with self._lock:
             if message.retain:
+                self._latest.pop(message.topic, None)
                 self._latest[message.topic] = message
+                self._unsent.pop(message.topic, None)
                 self._unsent[message.topic] = None
                 return
             if self._open:
