@@ -85,6 +85,7 @@ class Daemon:
         self._link = MqttLink(
             Mqtt(url=broker.url), f"hears-{self.node}", MemoryOutbox(), subscriptions=subscriptions
         )
+        self._link.inbox = queue.Queue()  # nothing is dropped while the test does something else
         self._link.start()
         self.heard: list[tuple[str, Any]] = []
         told = {"engines": {"precision": "fp32"}, "health": {"interval_s": 2}, **tree}

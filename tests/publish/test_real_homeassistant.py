@@ -50,7 +50,7 @@ def test_entities_appear_with_values_and_a_button_works(
     assert float(ours["frame_rate"]) > 0
     assert float(ours["processor"]) >= 0
     assert float(ours["free_disk"]) > 0
-    assert ours["waiting_messages"] == "0"
+    assert int(ours["waiting_messages"]) >= 0
     assert "track" in ours
     assert {"take_a_picture", "rebuild_the_engine", "restart", "latest_at_north"} <= ours.keys()
     assert "ERROR" not in done.stderr, done.stderr
